@@ -1,0 +1,106 @@
+"""A gateway that is none: for developing a host project without an account or a network."""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..content import KINDS, Content
+from ..errors import ErrorClass, Failure, Verdict
+from ..events import Status
+from ..i18n import gettext as _
+from ..i18n import gettext_lazy
+from .base import (
+    SMS,
+    WHATSAPP,
+    Adapter,
+    Balance,
+    OptionField,
+    Outbound,
+    Recipient,
+    SendOutcome,
+    SendResult,
+)
+
+ACCEPTED, FAILED, UNKNOWN = "accepted", "failed", "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DummyMessage:
+    """One message that was "sent": to one recipient, as `external_id`."""
+
+    external_id: str
+    recipient: Recipient
+    content: Content
+    channel: str
+    sender: str
+    outcome: str
+
+
+class Dummy(Adapter):
+    """Takes everything and remembers the last thousand messages in `Dummy.sent`.
+
+    The option `outcome` shows the other ends a message can come to: "failed" (refused) and
+    "unknown" (taken, but nobody can tell). What was refused is not remembered.
+    """
+
+    slug = "dummy"
+    label = gettext_lazy("Dummy (sends nothing)")
+    setup_help = gettext_lazy("For development: messages go nowhere and cost nothing.")
+    options = (
+        OptionField(
+            name="outcome",
+            label=gettext_lazy("Outcome"),
+            default=ACCEPTED,
+            help=gettext_lazy("What becomes of every message."),
+            choices=(
+                (ACCEPTED, gettext_lazy("accepted")),
+                (FAILED, gettext_lazy("failed")),
+                (UNKNOWN, gettext_lazy("unknown")),
+            ),
+        ),
+    )
+    channels = frozenset({WHATSAPP, SMS})
+    kinds = {WHATSAPP: frozenset(KINDS), SMS: frozenset(KINDS)}
+    takes_uploads = True
+
+    #: Newest last, of all accounts in this process.
+    sent: ClassVar[deque[DummyMessage]] = deque(maxlen=1000)
+
+    @classmethod
+    def clear(cls) -> None:
+        """Forget what was sent; for the set-up of a test."""
+        cls.sent.clear()
+
+    def send(self, message: Outbound) -> SendOutcome:
+        """No call is made, so none is recorded."""
+        results = tuple(self._send(to, message.content) for to in message.recipients)
+        return SendOutcome(results=results)
+
+    def _send(self, recipient: Recipient, content: Content) -> SendResult:
+        outcome = self.account.options.get("outcome") or ACCEPTED
+        if outcome == FAILED:
+            return SendResult(failure=_failure(Verdict.REFUSED, ErrorClass.UNKNOWN_REJECTION))
+        sent = DummyMessage(
+            external_id=f"dummy-{uuid.uuid4().hex}",
+            recipient=recipient,
+            content=content,
+            channel=self.account.channel,
+            sender=self.account.address or self.account.external_id,
+            outcome=outcome,
+        )
+        self.sent.append(sent)
+        if outcome == UNKNOWN:
+            return SendResult(failure=_failure(Verdict.MAYBE_SENT, ErrorClass.AMBIGUOUS))
+        return SendResult(status=Status.ACCEPTED, external_id=sent.external_id)
+
+    def test(self) -> Balance:
+        """Always well."""
+        return Balance()
+
+
+def _failure(verdict: Verdict, error_class: ErrorClass) -> Failure:
+    text = _("The dummy gateway was told to end like this.")
+    return Failure(verdict=verdict, error_class=error_class, code="dummy", text=text)

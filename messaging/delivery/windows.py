@@ -1,0 +1,75 @@
+"""What results and reports do to reply windows. Inbound messages open them elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+from django.db import router, transaction
+from django.db.models import F, Max, Q
+
+from ..adapters.base import INBOUND_OR_TEMPLATE
+from ..events import Status
+from ..models import Conversation, Message, WindowOpenedBy
+from ..window import LENGTH
+
+#: A template in one of these was taken by the gateway and has not failed since.
+_TAKEN: Final = (Status.ACCEPTED, Status.SENT, Status.DELIVERED, Status.READ)
+
+
+def open_by_template(conversation_ids: Iterable[int], now: datetime) -> None:
+    """A template was accepted: the window is open for 24 hours, never shorter than it was."""
+    expires_at = now + LENGTH
+    Conversation.objects.filter(
+        Q(window_expires_at=None) | Q(window_expires_at__lt=expires_at),
+        pk__in=list(conversation_ids),
+    ).update(window_expires_at=expires_at, window_opened_by=WindowOpenedBy.TEMPLATE)
+
+
+def close_window(conversation_id: int, asked_at: datetime, now: datetime) -> None:
+    """The gateway refused free-form text: its clock is the truth.
+
+    What the customer wrote after we asked, the refusal knew nothing of.
+    """
+    Conversation.objects.filter(
+        Q(last_inbound_at=None) | Q(last_inbound_at__lt=asked_at), pk=conversation_id
+    ).update(
+        window_expires_at=now, window_opened_by=WindowOpenedBy.CLOSED, version=F("version") + 1
+    )
+
+
+def follow_templates(moved: Iterable[Message]) -> None:
+    """A report changed what became of templates: the windows they opened follow."""
+    ids = {row.conversation_id for row in moved if row.kind == "template"}
+    if not ids:
+        return
+    conversations = Conversation.objects.filter(
+        pk__in=ids, sender__provider__window_policy=INBOUND_OR_TEMPLATE
+    )
+    with transaction.atomic(using=router.db_for_write(Conversation)):
+        for conversation in conversations.order_by("pk").select_for_update(
+            of=("self",), no_key=True
+        ):
+            _follow(conversation)
+
+
+def _follow(conversation: Conversation) -> None:
+    """Work a window out anew. Only one that a template opened may become shorter."""
+    accepted = Message.objects.filter(
+        conversation=conversation, direction="outbound", kind="template", status__in=_TAKEN
+    ).aggregate(at=Max("accepted_at"))["at"]
+    known = [
+        (at + LENGTH, opened_by)
+        for at, opened_by in (
+            (conversation.last_inbound_at, WindowOpenedBy.INBOUND),
+            (accepted, WindowOpenedBy.TEMPLATE),
+        )
+        if at is not None
+    ]
+    if conversation.window_opened_by != WindowOpenedBy.TEMPLATE and conversation.window_expires_at:
+        known = [item for item in known if item[0] > conversation.window_expires_at]
+        if not known or conversation.window_opened_by == WindowOpenedBy.CLOSED:
+            return
+    conversation.window_expires_at, conversation.window_opened_by = max(known, default=(None, ""))
+    conversation.save(update_fields=["window_expires_at", "window_opened_by"])

@@ -1,0 +1,5 @@
+"""`python -m messaging.sandbox`."""
+
+from .cli import run
+
+raise SystemExit(run())

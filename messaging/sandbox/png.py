@@ -1,0 +1,53 @@
+"""A real, small PNG that looks like a QR code and changes with its seed."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+
+MODULES = 25
+SCALE = 6
+QUIET = 4
+_SIZE = (MODULES + 2 * QUIET) * SCALE
+
+
+def qr_like(seed: str) -> bytes:
+    """A black and white PNG; not scannable, since nothing could be paired with it."""
+    grid = _grid(seed)
+    blank = b"\x00" + b"\xff" * ((_SIZE + 7) // 8)
+    lines = [blank] * (QUIET * SCALE)
+    for row in grid:
+        bits = "1" * QUIET * SCALE
+        bits += "".join(("0" if dark else "1") * SCALE for dark in row)
+        bits += "1" * (_SIZE + -_SIZE % 8 - len(bits))
+        lines += [b"\x00" + int(bits, 2).to_bytes(len(bits) // 8, "big")] * SCALE
+    lines += [blank] * (QUIET * SCALE)
+    header = struct.pack(">IIBBBBB", _SIZE, _SIZE, 1, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _chunk(b"IDAT", zlib.compress(b"".join(lines)))
+        + _chunk(b"IEND", b"")
+    )
+
+
+def _grid(seed: str) -> list[list[bool]]:
+    noise = b"".join(hashlib.sha256(f"{seed}:{row}".encode()).digest() for row in range(MODULES))
+    grid = [[noise[row * 32 + column] & 1 == 1 for column in range(MODULES)]
+            for row in range(MODULES)]  # fmt: skip
+    for top, left in ((0, 0), (0, MODULES - 7), (MODULES - 7, 0)):
+        _finder(grid, top, left)
+    return grid
+
+
+def _finder(grid: list[list[bool]], top: int, left: int) -> None:
+    for row in range(7):
+        for column in range(7):
+            ring = min(row, column, 6 - row, 6 - column)
+            grid[top + row][left + column] = ring != 1
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    check = zlib.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
