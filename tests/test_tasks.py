@@ -263,11 +263,12 @@ def test_without_a_supervisor_a_cluster_is_its_host_and_parent(
     monkeypatch.delenv("MESSAGING_CLUSTER")
     assert tasks.cluster_name().endswith(f":{os.getppid()}")
     connected: list[Any] = []
-    monkeypatch.setattr(background, "around_tasks", lambda *jobs: connected.append(jobs))
-    tasks.prove_life()
+    monkeypatch.setattr(background, "watch_worker", lambda *jobs: connected.append(jobs))
+    tasks.watch_worker()
     assert connected == []
     monkeypatch.setenv("MESSAGING_CLUSTER", "here")
-    tasks.prove_life()
+    monkeypatch.setenv("MESSAGING_SUPERVISOR", str(os.getpid()))
+    tasks.watch_worker()
     assert len(connected) == 1
 
 
