@@ -51,8 +51,8 @@ def pause(
     """
     now = clock.now()
     by_person = by is not None or reason == PauseReason.PERSON
-    fresh = Q(pause_reason="")
-    lapsed = Q(paused_until__lte=now)
+    # A person's word replaces every other pause; the account's own only one that had run out.
+    replaced = Q() if by_person else Q(paused_until__lte=now)
     rows = type(lane)._default_manager.filter(pk=lane.pk)
     seconds = 0 if by_person else _backoff(lane, reason)
     values = {
@@ -61,8 +61,8 @@ def pause(
         "pause_seconds": seconds,
         "paused_until": until if by_person or until else now + timedelta(seconds=seconds),
     }
-    began = bool(rows.filter(Q() if by_person else fresh).update(**values))
-    if began or (not by_person and rows.filter(lapsed).update(**values)):
+    began = bool(rows.filter(pause_reason="").update(**values))
+    if began or rows.filter(replaced).update(**values):
         for name, value in values.items():
             setattr(lane, name, value)
     else:

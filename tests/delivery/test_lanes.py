@@ -145,7 +145,7 @@ def test_a_persons_pause_is_only_ended_by_a_person(lane: Provider, told: list[st
 
 def test_a_persons_pause_replaces_any_other(lane: Provider) -> None:
     delivery.pause_for(lane, trouble(ErrorClass.QUOTA), time_zone="UTC")
-    assert delivery.pause(lane, "person", by=object(), until=NOW + timedelta(days=2))
+    assert not delivery.pause(lane, "person", by=object(), until=NOW + timedelta(days=2))
     assert stored(lane) == ("person", 2 * 24 * 3600)
 
 
