@@ -1,4 +1,4 @@
-"""Frozen values that cross the border between adapters and the rest: what happened to a message.
+"""Frozen values that cross the border between adapters and the rest: what happened, and what came.
 
 The words are those of the gateways' documents, read into one vocabulary; see the section on
 delivery states in the documentation. No models, no Django.
@@ -95,4 +95,44 @@ class StatusUpdate:
     error_code: str = ""
     error_text: str = ""
     raw_status: str = ""
+    external_data: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundMedia:
+    """The file of an inbound message: where to fetch it, or the key of the one that came with it.
+
+    `file` is the key of an Attachment. `missing` says that there was one which nobody can get.
+    """
+
+    link: str = ""
+    file: str = ""
+    filename: str = ""
+    content_type: str = ""
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """A message a customer sent, by webhook or by report.
+
+    `to` is what the gateway calls the sender it came to (a number, an id), empty where it does
+    not say; it may be a secret and is never stored. `address` is canonical (`+E164`, `…@g.us`,
+    `…@lid`), empty where the gateway does not tell whom it is from. `content` is what the message
+    row keeps: for kinds that can be sent as `messaging.content` writes them, else the parts a
+    gateway gave. `text` is its plain text. `occurred_at` is by the gateway's clock, None where it
+    gave no time we can read; `external_data` then keeps its words.
+    """
+
+    external_id: str = ""
+    external_ref: str = ""
+    to: str = field(default="", repr=False)
+    channel: str = ""
+    address: str = ""
+    name: str = ""
+    kind: str = "text"
+    content: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    text: str = ""
+    occurred_at: datetime | None = None
+    media: InboundMedia | None = None
     external_data: Mapping[str, Any] = field(default_factory=lambda: EMPTY)

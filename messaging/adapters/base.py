@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, NoReturn
 
 from ..content import Content
 from ..errors import Failure
-from ..events import EMPTY, Status, StatusUpdate
+from ..events import EMPTY, Inbound, Status, StatusUpdate
 
 if TYPE_CHECKING:
     from .http import Http
@@ -56,8 +56,8 @@ class Account:
     """Everything an adapter knows of the provider and sender it speaks for.
 
     `credentials` merges the provider's and the sender's. `address` is the sender's own number
-    (`+E164`) or name; `external_id` the gateway's id of it. `language` is used for nothing but
-    texts we make up (such as a list's header).
+    (`+E164`) or name; `external_id` the gateway's id of it. `instance_id` is the secret id by
+    which the gateway's reports name the sender, as learnt from an answer; empty where it is not.
     """
 
     base_url: str
@@ -67,6 +67,7 @@ class Account:
     name: str = ""
     address: str = ""
     external_id: str = ""
+    instance_id: str = field(default="", repr=False)
     time_zone: str = "UTC"
 
 
@@ -165,11 +166,22 @@ class Balance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Whether a paired phone is connected. `details` is redacted, for showing."""
+    """Whether a paired phone is connected. `details` is redacted, for showing.
+
+    While it is not, `code` is the picture to scan, as the bytes of a PNG file; whoever sees it
+    can take over the account. `webhook` is the address the gateway says it posts to, which may
+    hold our own secret; `instance_id` the secret id its reports name this phone by.
+    """
 
     connected: bool
     name: str = ""
     address: str = ""
+    platform: str = ""
+    battery: int | None = None
+    balance: Balance | None = None
+    code: bytes = field(default=b"", repr=False)
+    webhook: str = field(default="", repr=False)
+    instance_id: str = field(default="", repr=False)
     details: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
 
@@ -196,6 +208,72 @@ class TemplateInfo:
     body: str = ""
     variables: tuple[str, ...] = ()
     raw_status: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactInfo:
+    """A person in the address book of a paired phone."""
+
+    address: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupInfo:
+    """A WhatsApp group: `address` is `…@g.us`, `members` are canonical addresses."""
+
+    address: str
+    name: str = ""
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxPage:
+    """Inbound messages as a report gives them.
+
+    `cursor` is what `fetch_inbox_after` takes to go on behind them, empty where there were none.
+    `complete` is False where the gateway says that there are more.
+    """
+
+    events: tuple[Inbound, ...] = ()
+    cursor: str = ""
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookFile:
+    """A file that came in a webhook's form field; `key` is that of the Attachment it is kept as.
+
+    `content_type` and `filename` are a stranger's claims.
+    """
+
+    field: str
+    key: str
+    filename: str = ""
+    content_type: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookRequest:
+    """A request that came to our webhook: `body` as text, or a multipart form's parts.
+
+    `body` is decoded as UTF-8, what is none is replaced. `fields` are the parts of a multipart
+    form only: a urlencoded form is still in `body`.
+    """
+
+    content_type: str = ""
+    body: str = ""
+    fields: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    files: tuple[WebhookFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What a webhook said. `problems` are sentences for staff, one per item not read."""
+
+    events: tuple[Inbound | StatusUpdate, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +313,10 @@ class Adapter(ABC):
     takes_uploads: ClassVar[bool] = False
     #: True where senders are phones that must be paired by QR code.
     needs_pairing: ClassVar[bool] = False
+    #: What to paste where, so that the gateway posts to our webhook; "" where it cannot.
+    webhook_help: ClassVar[str] = ""
+    #: Names (in lower case) whose values are masked wherever a webhook's body is shown.
+    secret_names: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, account: Account, http: Http) -> None:
         self.account = account
@@ -263,7 +345,7 @@ class Adapter(ABC):
         self._undeclared()
 
     def connection(self) -> Connection:
-        """Whether the sender's phone is connected."""
+        """Whether the sender's phone is connected; while it is not, the code to scan."""
         self._undeclared()
 
     def fetch_statuses(self, start: datetime, end: datetime) -> Sequence[StatusUpdate]:
@@ -275,6 +357,35 @@ class Adapter(ABC):
         self._undeclared()
 
     def session_status(self, address: str) -> SessionStatus:
+        """What the gateway says of the window with this customer."""
+        self._undeclared()
+
+    def parse_webhook(self, request: WebhookRequest) -> Parsed:
+        """What a request to our webhook says. Never raises, whatever a stranger has posted.
+
+        The adapter speaks for the provider: which of its senders a message is for is asked of
+        each sender's adapter by `owns`.
+        """
+        self._undeclared()
+
+    def owns(self, event: Inbound) -> bool:
+        """Whether this message came to the sender this adapter speaks for."""
+        return False
+
+    def fetch_inbox(self, start: datetime, end: datetime) -> InboxPage:
+        """What came in on the days from `start` to `end`, aware times, oldest first."""
+        self._undeclared()
+
+    def fetch_inbox_after(self, cursor: str) -> InboxPage:
+        """What came in after the message of this cursor, oldest first."""
+        self._undeclared()
+
+    def fetch_contacts(self) -> Sequence[ContactInfo]:
+        """The address book of the paired phone."""
+        self._undeclared()
+
+    def fetch_groups(self) -> Sequence[GroupInfo]:
+        """The groups the paired phone is in."""
         self._undeclared()
 
     def fetch_senders(self) -> Sequence[SenderInfo]:

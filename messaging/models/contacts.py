@@ -35,6 +35,12 @@ class Contact(models.Model):
     opt_out_source = models.CharField(
         _("source of the opt-out"), max_length=20, blank=True, choices=ConsentSource
     )
+    opt_out_evidence = models.CharField(
+        _("evidence of the opt-out"),
+        max_length=255,
+        blank=True,
+        help_text=_("What was said, when and to whom: a message's text, a call, a letter."),
+    )
     preferred_address = models.ForeignKey(
         "ContactAddress",
         models.SET_NULL,
@@ -103,6 +109,12 @@ class ContactAddress(models.Model):
     opted_out_at = models.DateTimeField(_("opted out"), null=True, blank=True)
     opt_out_source = models.CharField(
         _("source of the opt-out"), max_length=20, blank=True, choices=ConsentSource
+    )
+    opt_out_evidence = models.CharField(
+        _("evidence of the opt-out"),
+        max_length=255,
+        blank=True,
+        help_text=_("What was said, when and to whom: a message's text, a call, a letter."),
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

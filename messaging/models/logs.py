@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from .fields import EncryptedTextField
@@ -42,6 +43,7 @@ class WebhookDelivery(models.Model):
     """A raw request that came in, stored before anything else."""
 
     provider = models.ForeignKey("Provider", models.CASCADE, related_name="deliveries")
+    # Of the body as it came, keyed: repetitions of the same request are seen to be the same.
     digest = models.CharField(max_length=64, editable=False)
     content_type = models.CharField(max_length=200, blank=True)
     body = EncryptedTextField(blank=True)
@@ -54,12 +56,18 @@ class WebhookDelivery(models.Model):
     remote_address = models.CharField(max_length=64, blank=True)
     received_at = models.DateTimeField(_("received"))
     processed_at = models.DateTimeField(_("processed"), null=True, blank=True)
+    # When the sweep looks at it; NULL once it is done with, or waits for a person.
+    due_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("webhook delivery")
         verbose_name_plural = _("webhook deliveries")
         ordering = ["-id"]
-        indexes = [models.Index(fields=["state", "received_at"], name="delivery_state")]
+        permissions = [("replay_webhookdelivery", _("Can process webhook deliveries again"))]
+        indexes = [
+            models.Index(fields=["state", "received_at"], name="delivery_state"),
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="delivery_due"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.provider} {self.received_at:%Y-%m-%d %H:%M:%S}"

@@ -81,6 +81,13 @@ class MessageError(models.TextChoices):
     INTERNAL = ErrorClass.INTERNAL.value, _("a fault of ours")
 
 
+class EventSource(models.TextChoices):
+    SEND = Source.SEND.value, _("sending")
+    WEBHOOK = Source.WEBHOOK.value, _("webhook")
+    POLL = Source.POLL.value, _("report")
+    PERSON = Source.PERSON.value, _("person")
+
+
 class Message(models.Model):
     """One message, in or out. Only `outbox`, `delivery` and `inbox` change its state."""
 
@@ -153,6 +160,10 @@ class Message(models.Model):
         related_name="resent_as",
         verbose_name=_("sent again from"),
     )
+
+    # Of what came in: what brought it. A webhook's word replaces a poll's, so that what only
+    # polling found can be counted.
+    source = models.CharField(_("found by"), max_length=8, blank=True, choices=EventSource)
 
     created_at = models.DateTimeField(_("created"))
     occurred_at = models.DateTimeField(_("time by the gateway"), null=True, blank=True)
@@ -241,6 +252,10 @@ class Message(models.Model):
                 condition=Q(broadcast__isnull=False),
                 name="message_broadcast",
             ),
+            # What only polling found.
+            models.Index(
+                fields=["sender", "created_at"], condition=Q(source="poll"), name="message_polled"
+            ),
             models.Index(fields=["-created_at", "-id"], name="message_newest"),
             models.Index(fields=["status", "-created_at", "-id"], name="message_by_status"),
             models.Index(fields=["conversation", "-id"], name="message_thread"),
@@ -266,13 +281,6 @@ class Message(models.Model):
             and self.scheduled_at is not None
             and self.scheduled_at > now
         )
-
-
-class EventSource(models.TextChoices):
-    SEND = Source.SEND.value, _("sending")
-    WEBHOOK = Source.WEBHOOK.value, _("webhook")
-    POLL = Source.POLL.value, _("report")
-    PERSON = Source.PERSON.value, _("person")
 
 
 class MessageEvent(models.Model):
@@ -306,12 +314,21 @@ class ParkedStatus(models.Model):
     provider = models.ForeignKey("Provider", models.CASCADE, related_name="parked_statuses")
     external_id = models.CharField(max_length=200)
     update = models.JSONField(default=dict)
+    # Of the update: the same report comes again and again, and is parked once.
+    digest = models.CharField(max_length=64, blank=True, editable=False)
     source = models.CharField(max_length=8, choices=EventSource)
     created_at = models.DateTimeField()
 
     class Meta:
         verbose_name = _("parked status")
         verbose_name_plural = _("parked statuses")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "external_id", "digest"],
+                condition=~Q(digest=""),
+                name="parked_once",
+            )
+        ]
         indexes = [models.Index(fields=["provider", "external_id"], name="parked_by_id")]
 
     def __str__(self) -> str:
@@ -336,11 +353,21 @@ class Attachment(models.Model):
     size = models.PositiveBigIntegerField(_("size"), default=0)
     link = models.CharField(max_length=2000, blank=True)
     error = models.CharField(max_length=255, blank=True)
+    # When its link is fetched next; NULL once the file is here or nobody tries any more.
+    fetch_due_at = models.DateTimeField(null=True, blank=True, editable=False)
+    fetch_attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         verbose_name = _("attachment")
         verbose_name_plural = _("attachments")
+        indexes = [
+            models.Index(
+                fields=["fetch_due_at"],
+                condition=Q(fetch_due_at__isnull=False),
+                name="attachment_due",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.filename or str(self.key)

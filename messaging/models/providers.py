@@ -196,6 +196,7 @@ class Provider(LaneBase):
             name=sender.name if sender else self.name,
             address=sender.address if sender else "",
             external_id=sender.external_id if sender else "",
+            instance_id=sender.instance_id if sender else "",
             time_zone=self.time_zone,
         )
 
@@ -241,7 +242,13 @@ class Sender(LaneBase):
         default=Connection.UNKNOWN,
         editable=False,
     )
+    # The secret id by which the gateway's reports name this phone, as learnt from an answer.
+    instance_id = EncryptedTextField(blank=True, editable=False)
     inbox_cursor = models.CharField(max_length=100, blank=True, editable=False)
+    inbox_polled_at = models.DateTimeField(
+        _("inbox last read"), null=True, blank=True, editable=False
+    )
+    inbox_reconciled_at = models.DateTimeField(null=True, blank=True, editable=False)
     poll_due_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -289,6 +296,35 @@ class Sender(LaneBase):
     def connect(self) -> Adapter:
         """An adapter that speaks for this sender."""
         return adapters.connect(self.provider.adapter, self.provider.account(self))
+
+
+class PairingState(models.TextChoices):
+    WAITING = "waiting", _("waiting for the phone")
+    CONNECTED = "connected", _("connected")
+    EXPIRED = "expired", _("the code expired")
+    FAILED = "failed", _("no code could be shown")
+
+
+class Pairing(models.Model):
+    """One attempt to pair a phone: the code to scan now, and until when it is asked for."""
+
+    sender = models.OneToOneField(Sender, models.CASCADE, related_name="pairing")
+    state = models.CharField(_("state"), max_length=10, choices=PairingState)
+    code = EncryptedTextField(blank=True, editable=False)
+    #: Grows with every new code, so that a page knows when to fetch it again.
+    serial = models.PositiveIntegerField(default=0, editable=False)
+    error = models.CharField(_("error"), max_length=255, blank=True)
+    details = models.JSONField(default=dict, blank=True)
+    started_at = models.DateTimeField(_("started"))
+    expires_at = models.DateTimeField(_("expires"))
+    asked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("pairing")
+        verbose_name_plural = _("pairings")
+
+    def __str__(self) -> str:
+        return f"{self.sender}: {self.get_state_display()}"
 
 
 class WebhookToken(models.Model):
