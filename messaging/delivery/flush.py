@@ -109,7 +109,7 @@ def _write_bare(alias: str, decision: Decision, now: datetime) -> set[int]:
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str)
 
 
-def _json(value: Any) -> str:
+def to_json(value: Any) -> str:
     """JSON both databases take, whatever a gateway answered: results must not be lost over it."""
     try:
         text = _ENCODER.encode(value)
@@ -205,7 +205,7 @@ def _write_postgresql(
     ]
     sent = [_call_row(number, call) for number, call in enumerate(calls)]
     with connections[alias].cursor() as cursor:
-        cursor.execute(_POSTGRESQL, [_json(rows), _json(sent)])
+        cursor.execute(_POSTGRESQL, [to_json(rows), to_json(sent)])
         return {row[0] for row in cursor.fetchall()}
 
 
@@ -268,7 +268,7 @@ def _write_sqlite(
             d.claim.hex,
             d.status.value,
             d.external_id,
-            _json(dict(d.external_data)) if d.external_data else "{}",
+            to_json(dict(d.external_data)) if d.external_data else "{}",
             d.error_class,
             d.error_code,
             d.error_text,
@@ -300,9 +300,9 @@ def _sqlite_call(call: FlushedCall, time: Any) -> tuple[Any, ...]:
         row["operation"],
         row["method"],
         row["url"],
-        _json(row["request"]),
+        to_json(row["request"]),
         row["status_code"],
-        None if response is None else _json(response),
+        None if response is None else to_json(response),
         row["error"],
         row["duration"],
         time(call.at),

@@ -6,8 +6,10 @@ not known yet is parked when it was pushed to us; a polled one simply comes agai
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
@@ -17,29 +19,15 @@ from django.db.models import Exists, OuterRef
 
 from .. import clock
 from ..events import Source, Status, StatusUpdate
-from ..models import Message, MessageEvent, ParkedStatus, Provider
+from ..models import Message, ParkedStatus, Provider
 from .finish import announce
-from .flush import TIME_COLUMNS, touch
+from .flush import TIME_COLUMNS
+from .moves import STRENGTH, Moved, Report, fill_times, move
 from .windows import follow_templates
 
 logger = logging.getLogger("messaging")
 
 _CHUNK: Final = 1000
-
-#: From which states a report may move a message to the new one.
-MOVES: Final = {
-    Status.ACCEPTED: {Status.UNKNOWN},
-    Status.SENT: {Status.ACCEPTED, Status.UNKNOWN},
-    Status.DELIVERED: {Status.ACCEPTED, Status.SENT, Status.FAILED, Status.UNKNOWN},
-    Status.READ: {
-        Status.ACCEPTED,
-        Status.SENT,
-        Status.DELIVERED,
-        Status.FAILED,
-        Status.UNKNOWN,
-    },
-    Status.FAILED: {Status.ACCEPTED, Status.SENT, Status.UNKNOWN},
-}
 
 
 def apply(provider: Provider, updates: Sequence[StatusUpdate], source: Source) -> int:
@@ -47,7 +35,8 @@ def apply(provider: Provider, updates: Sequence[StatusUpdate], source: Source) -
     changed = 0
     for start in range(0, len(updates), _CHUNK):
         chunk = updates[start : start + _CHUNK]
-        changed += _apply_chunk(provider, chunk, source, park=source is Source.WEBHOOK)
+        with transaction.atomic(using=router.db_for_write(Message)):
+            changed += _apply_chunk(provider, chunk, source, park=source is Source.WEBHOOK)
     return changed
 
 
@@ -65,9 +54,13 @@ def adopt(message: Message, update: StatusUpdate, source: Source) -> bool:
             row.external_data = {**row.external_data, **update.external_data}
             row.save(update_fields=["external_id", "external_data"])
             found = StatusUpdate(
-                external_id=update.external_id, status=Status.ACCEPTED, raw_status=update.raw_status
+                external_id=update.external_id,
+                address=update.address,
+                status=Status.ACCEPTED,
+                raw_status=update.raw_status,
             )
-            _apply_rows([(row, found), (row, update)], source)
+            for step in (found, update):
+                _apply_chunk(message.sender.provider, [step], source)
     except IntegrityError:
         return False
     return True
@@ -91,127 +84,105 @@ def match_parked(limit: int = _CHUNK) -> int:
             except (AttributeError, TypeError, ValueError):
                 logger.error("Parked report %s cannot be read; it is dropped.", item.pk)
                 continue
-            _apply_chunk(item.provider, [update], source, park=False)
+            _apply_chunk(item.provider, [update], source)
     return len(items)
 
 
 def _apply_chunk(
-    provider: Provider, updates: Sequence[StatusUpdate], source: Source, *, park: bool
+    provider: Provider, updates: Sequence[StatusUpdate], source: Source, *, park: bool = False
 ) -> int:
-    ids = {update.external_id for update in updates if update.external_id}
-    with transaction.atomic(using=router.db_for_write(Message)):
-        rows = list(
-            Message.objects.select_for_update(of=("self",))
-            .filter(sender__provider=provider, direction="outbound", external_id__in=ids)
-            .select_related("conversation__address")
-            .order_by("pk")
-        )
-        by_id: dict[str, list[Message]] = {}
-        for row in rows:
-            by_id.setdefault(row.external_id, []).append(row)
-        pairs = []
-        for update in updates:
-            matches = _narrow(by_id.get(update.external_id, []), update.address)
-            pairs += [(row, update) for row in matches]
-            if not matches and park and update.external_id:
-                _park(provider, update, source)
-        return _apply_rows(pairs, source)
-
-
-def _narrow(rows: list[Message], address: str) -> list[Message]:
-    """Where one id covers several recipients, the address decides; without one, nothing does."""
-    if len(rows) < 2:
-        return rows
-    digits = address.lstrip("+")
-    return [row for row in rows if row.conversation.address.value.lstrip("+") == digits]
-
-
-def _apply_rows(pairs: Iterable[tuple[Message, StatusUpdate]], source: Source) -> int:
     now = clock.now()
-    events: list[MessageEvent] = []
-    touched: dict[int, Message] = {}
-    moved: dict[int, Status] = {}
-    for row, update in pairs:
-        if _fill_times(row, update, now):
-            touched[row.pk] = row
-        status = update.status
-        if status is None or Status(row.status) not in MOVES.get(status, set()):
+    count = 0
+    for reports in _waves(updates, now):
+        moved = move(provider, reports, source, now)
+        count += len(moved)
+        _tell(moved, source)
+        reported = {item.report.external_id for item in moved}
+        rest = [report for report in reports if report.external_id not in reported]
+        if rest:
+            fill_times(provider, rest)
+            if park:
+                _park_unknown(provider, rest, source, now)
+    return count
+
+
+def _waves(updates: Iterable[StatusUpdate], now: datetime) -> Iterator[list[Report]]:
+    """The reports, merged per id and number; ids that several numbers share in turn."""
+    merged: dict[tuple[str, str], Report] = {}
+    for update in updates:
+        report = _read(update, now)
+        if report is None:
             continue
-        _move(row, update, status)
-        touched[row.pk] = row
-        moved[row.pk] = status
-        events.append(
-            MessageEvent(
-                message_id=row.pk,
-                status=status.value,
-                source=source.value,
-                at=now,
-                text=update.error_text or update.raw_status,
-            )
+        known = merged.setdefault((report.external_id, report.digits), report)
+        if known is not report:
+            known.merge(report)
+    while merged:
+        wave: dict[str, Report] = {}
+        for key in list(merged):
+            if key[0] not in wave:
+                wave[key[0]] = merged.pop(key)
+        yield list(wave.values())
+
+
+def _read(update: StatusUpdate, now: datetime) -> Report | None:
+    status = update.status
+    if status not in STRENGTH or not update.external_id:
+        return None
+    times = {
+        column: value
+        for column, value in (
+            ("delivered_at", update.delivered_at),
+            ("read_at", update.read_at),
         )
-    for row in touched.values():
-        row.save(update_fields=_FIELDS)
-    MessageEvent.objects.bulk_create(events)
-    if moved:
-        follow_templates(touched[pk] for pk in moved)
-        touch(touched[pk].conversation_id for pk in moved)
-        announce(moved.items(), source)
-    return len(moved)
+        if value is not None
+    }
+    times.setdefault(TIME_COLUMNS[status], update.occurred_at or now)
+    digits = update.address.lstrip("+")
+    return Report(update.external_id, digits, status, times, update)
 
 
-_FIELDS: Final = [
-    "status",
-    "external_data",
-    "error_class",
-    "error_code",
-    "error_text",
-    "accepted_at",
-    "sent_at",
-    "delivered_at",
-    "read_at",
-    "failed_at",
-]
+def _tell(moved: Sequence[Moved], source: Source) -> None:
+    if not moved:
+        return
+    follow_templates({item.conversation_id for item in moved if item.kind == "template"})
+    announce(((item.message_id, item.status) for item in moved), source)
 
 
-def _fill_times(row: Message, update: StatusUpdate, now: datetime) -> bool:
-    """Lower reports change nothing but the time they are about, where it was not known."""
-    values = {"delivered_at": update.delivered_at, "read_at": update.read_at}
-    if update.status in TIME_COLUMNS:
-        column = TIME_COLUMNS[update.status]
-        if row.status not in (Status.CANCELLED, Status.EXPIRED, Status.QUEUED):
-            values.setdefault(column, None)
-            values[column] = values[column] or update.occurred_at or now
-    if update.status is Status.FAILED and row.status in (Status.DELIVERED, Status.READ):
-        values.pop("failed_at", None)
-    filled = False
-    for column, value in values.items():
-        if value is not None and getattr(row, column) is None:
-            setattr(row, column, value)
-            filled = True
-    return filled
+# --- Parked ---------------------------------------------------------------------------------------
 
 
-def _move(row: Message, update: StatusUpdate, status: Status) -> None:
-    row.status = status.value
-    if status is Status.FAILED:
-        row.error_class = update.error_class
-        row.error_code = update.error_code[:50]
-        row.error_text = update.error_text
-    else:
-        # What was proven wrong leaves no time behind, whichever report came first.
-        row.failed_at = None
-        row.error_class = row.error_code = row.error_text = ""
-    if update.raw_status:
-        row.external_data = {**row.external_data, "status": update.raw_status}
+def _park_unknown(
+    provider: Provider, reports: Sequence[Report], source: Source, now: datetime
+) -> None:
+    """Keep what is about messages we do not know yet: our own answer may still be on its way."""
+    rows = Message.objects.filter(
+        sender__provider=provider,
+        direction="outbound",
+        external_id__in=[report.external_id for report in reports],
+    )
+    known = set(rows.values_list("external_id", flat=True))
+    ParkedStatus.objects.bulk_create(
+        [
+            _parked(provider, report.update, source, now)
+            for report in reports
+            if report.external_id not in known
+        ],
+        ignore_conflicts=True,
+    )
 
 
-def _park(provider: Provider, update: StatusUpdate, source: Source) -> None:
-    ParkedStatus.objects.create(
+def _parked(
+    provider: Provider, update: StatusUpdate, source: Source, now: datetime
+) -> ParkedStatus:
+    frozen = _freeze(update)
+    text = json.dumps(frozen, sort_keys=True, default=str)
+    return ParkedStatus(
         provider=provider,
         external_id=update.external_id,
-        update=_freeze(update),
+        update=frozen,
+        digest=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(),
         source=source.value,
-        created_at=clock.now(),
+        created_at=now,
     )
 
 
@@ -228,12 +199,12 @@ def _freeze(update: StatusUpdate) -> dict[str, Any]:
     return frozen
 
 
-_TIMES: Final = {"occurred_at", "delivered_at", "read_at", "submitted_at"}
+_MOMENTS: Final = {"occurred_at", "delivered_at", "read_at", "submitted_at"}
 
 
 def _thaw(values: dict[str, Any]) -> StatusUpdate:
     read: dict[str, Any] = {
-        name: datetime.fromisoformat(value) if name in _TIMES else value
+        name: datetime.fromisoformat(value) if name in _MOMENTS else value
         for name, value in values.items()
     }
     if "status" in read:

@@ -39,13 +39,12 @@ def close_window(conversation_id: int, asked_at: datetime, now: datetime) -> Non
     )
 
 
-def follow_templates(moved: Iterable[Message]) -> None:
-    """A report changed what became of templates: the windows they opened follow."""
-    ids = {row.conversation_id for row in moved if row.kind == "template"}
-    if not ids:
+def follow_templates(conversation_ids: set[int]) -> None:
+    """A report changed what became of templates there: the windows they opened follow."""
+    if not conversation_ids:
         return
     conversations = Conversation.objects.filter(
-        pk__in=ids, sender__provider__window_policy=INBOUND_OR_TEMPLATE
+        pk__in=conversation_ids, sender__provider__window_policy=INBOUND_OR_TEMPLATE
     )
     with transaction.atomic(using=router.db_for_write(Conversation)):
         for conversation in conversations.order_by("pk").select_for_update(
