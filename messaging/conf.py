@@ -26,6 +26,8 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         "PUBLIC_BASE_URL": "",
         # How long a signed media link lives, in seconds.
         "MEDIA_LINK_SECONDS": 3600,
+        # The largest file of a customer that is kept, in bytes.
+        "MEDIA_MAX_BYTES": 16_000_000,
         # Adapters, by dotted path. Add your own class here.
         "ADAPTERS": [
             "messaging.adapters.whatsapp_http.WhatsAppHttp",
@@ -54,6 +56,10 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         "PAUSE_SECONDS": 60,
         # Hours a message waits at most before it expires, unless it says so itself; 0 = for ever.
         "EXPIRE_HOURS": 72,
+        # Largest webhook body in bytes, files apart (they: MEDIA_MAX_BYTES).
+        "WEBHOOK_MAX_BYTES": 4_000_000,
+        # Keep people's status posts and newsletters too; they are dropped otherwise.
+        "KEEP_STATUS_POSTS": False,
         # Correct this host's clock by the database's (PostgreSQL only).
         "DATABASE_CLOCK": True,
         # Redacted calls are kept with their messages; False stores only those that failed.

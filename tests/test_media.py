@@ -108,7 +108,7 @@ def test_what_no_gateway_takes_is_refused_in_words(name: str, body: bytes) -> No
 
 
 def test_a_file_beyond_all_limits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "MAX_BYTES", 10)
+    monkeypatch.setattr(media.files, "MAX_BYTES", 10)
     with pytest.raises(InvalidContent):
         media.store(ContentFile(b"x" * 11, "photo.jpg"))
 

@@ -158,13 +158,7 @@ class Http:
             route = self._route(url)
             shown = route.shown
             request = _encode(route, method, params, _body(form, json, files), headers)
-            limits = Limits(
-                min(started + self._total_timeout, getattr(self._local, "deadline", math.inf)),
-                self._connect_timeout,
-                self._read_timeout,
-                cap or self._cap,
-            )
-            received = exchange(route.pool, method, request, limits)
+            received = exchange(route.pool, method, request, self._limits(started, cap))
         except ExchangeError as error:
             failure = error.failure
         data = parse(received[2]) if received else None
@@ -183,6 +177,36 @@ class Http:
             raise TransportError(failure, call)
         status, answer_headers, body = cast(Received, received)
         return Answer(status=status, headers=answer_headers, body=body, data=data, call=call)
+
+    def download(self, url: str, cap: int) -> Received:
+        """Fetch a file once: status, headers and at most `cap` bytes. Raises TransportError.
+
+        Its connection is not kept: files come from anywhere, and from there once.
+        """
+        started = time.monotonic()
+        shown = ""
+        try:
+            route = self._route(url)
+            shown = route.shown
+            request = _encode(route, "GET", None, (None, ""), {"Connection": "close"})
+            return exchange(route.pool, "GET", request, self._limits(started, cap))
+        except ExchangeError as error:
+            failure = error.failure
+        # Raised out here, so that not even the hidden context holds the original.
+        duration = time.monotonic() - started
+        call = CallRecord(
+            operation="download", method="GET", url=shown, error=failure.text, duration=duration
+        )
+        raise TransportError(failure, call)
+
+    def _limits(self, started: float, cap: int | None) -> Limits:
+        deadline = started + self._total_timeout
+        return Limits(
+            min(deadline, getattr(self._local, "deadline", math.inf)),
+            self._connect_timeout,
+            self._read_timeout,
+            cap or self._cap,
+        )
 
     def _route(self, url: str) -> _Route:
         if os.getpid() != self._process:

@@ -20,7 +20,7 @@ from .. import clock, outbox, polling
 from ..errors import MessagingError
 from ..events import Status
 from ..models import Conversation, Message
-from . import export, numbers, scope, search
+from . import export, files, numbers, scope, search
 from .base import (
     Button,
     MessagingAdmin,
@@ -113,8 +113,7 @@ class MessageAdmin(MessagingAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # The stock rule lets whoever may change view; nobody may change, so it is asked here.
-        opts = self.opts
-        return request.user.has_perm(f"{opts.app_label}.view_message")
+        return request.user.has_perm(f"{self.opts.app_label}.view_message")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         rows = scope.messages(request.user, super().get_queryset(request))
@@ -125,6 +124,7 @@ class MessageAdmin(MessagingAdmin):
         return [
             path("send/", site.admin_view(self.send_view), name="messaging_message_send"),
             path("export/", site.admin_view(self.export_view), name="messaging_message_export"),
+            *files.urls(self),
             *super().get_urls(),
         ]
 
@@ -276,6 +276,7 @@ class MessageAdmin(MessagingAdmin):
                 "messaging_steps": steps_of(obj, full=full),
                 "messaging_calls": calls_of(obj, full=full),
                 "messaging_warnings": warnings_of(obj),
+                "messaging_files": files.rows_of(self, request, obj),
                 "messaging_conversation": model_url(
                     self.admin_site, Conversation, "change", obj.conversation_id
                 ),

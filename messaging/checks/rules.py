@@ -81,8 +81,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "ALLOWED_PRIVATE_HOSTS": hosts,
     "PUBLIC_BASE_URL": public_url,
     "MEDIA_LINK_SECONDS": number(60, 604_800, whole=True),
+    "MEDIA_MAX_BYTES": number(1_000, 100_000_000, whole=True),
     "ADAPTERS": strings,
     "DEFAULT_REGION": region,
+    "WEBHOOK_MAX_BYTES": number(10_000, 100_000_000, whole=True),
     "THREADS": number(1, 256, whole=True),
     "DRAIN_SECONDS": number(5, 3_600),
     "DRAIN_LINGER": number(0, 60),
@@ -95,5 +97,6 @@ RULES: Final[Mapping[str, Rule]] = {
     "RETRY_DELAYS": delays,
     "PAUSE_SECONDS": number(1, 3_600),
     "EXPIRE_HOURS": number(0, 8_760),
+    "KEEP_STATUS_POSTS": flag,
     "KEEP_CALLS": flag,
 }

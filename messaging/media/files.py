@@ -1,4 +1,4 @@
-"""Files inside messages: stored under random names, handed to gateways as bytes or signed links."""
+"""Files on their way out: what staff uploaded, handed to gateways as bytes or signed links."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from django.core.exceptions import ValidationError
 from django.core.files.base import File
 from django.urls import reverse
 
-from . import conf
-from .adapters.base import Adapter, Upload
-from .content import Content, Media
-from .errors import InvalidContent
-from .i18n import gettext as _
-from .models import Attachment
+from .. import conf
+from ..adapters.base import Adapter, Upload
+from ..content import Content, Media
+from ..errors import InvalidContent
+from ..i18n import gettext as _
+from ..models import Attachment
 
 _SALT: Final = "messaging.media"
 
@@ -32,7 +32,7 @@ def store(upload: File[Any], *, filename: str = "") -> Attachment:
 
     Raises InvalidContent where it is empty, too large or of a kind no gateway takes.
     """
-    name = _plain_name(filename or upload.name or "")
+    name = plain_name(filename or upload.name or "")
     size = int(upload.size or 0)
     if size == 0:
         raise InvalidContent(_("The file “%(name)s” is empty.") % {"name": name})
@@ -47,7 +47,7 @@ def store(upload: File[Any], *, filename: str = "") -> Attachment:
     return row
 
 
-def _plain_name(path: str) -> str:
+def plain_name(path: str) -> str:
     """The name alone, as headers take it and as no system reads an ending that is not shown."""
     name = os.path.basename(path.replace("\\", "/"))
     name = "".join(character for character in name if character.isprintable()).strip(" .")
