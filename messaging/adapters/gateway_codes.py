@@ -17,7 +17,7 @@ from .base import Account, Outbound, SendOutcome, SendResult
 CODE_LENGTH: Final = 50
 WORDS_LENGTH: Final = 1000
 ID_LENGTH: Final = 200
-_SHORTEST_SECRET: Final = 6
+SHORTEST_SECRET: Final = 6
 
 #: Classes that concern everything signed with the same credentials, not one message.
 LANE_CLASSES: Final = frozenset(
@@ -103,4 +103,4 @@ def unclear(text: str, code: str = "") -> Failure:
 
 def secrets(account: Account) -> list[str]:
     """What an answer may not repeat into a record. Too short a value would mask ordinary words."""
-    return [value for value in account.credentials.values() if len(value) >= _SHORTEST_SECRET]
+    return [value for value in account.credentials.values() if len(value) >= SHORTEST_SECRET]

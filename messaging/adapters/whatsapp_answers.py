@@ -15,6 +15,7 @@ from typing import Any, Final
 from ..errors import ErrorClass, Failure
 from ..events import Status
 from ..i18n import gettext as _
+from .answers import parse
 from .base import SendResult
 from .gateway_codes import message_id, refusal, unclear
 from .http import MASK, Answer, read_failure, redact_json
@@ -50,6 +51,8 @@ SECRET_KEYS: Final = frozenset(
 #: Saving and downloading a file may succeed the next time.
 _PASSING: Final = frozenset({"08", "10"})
 _CODE: Final = re.compile(r"\s*(\d{2})\s*-")
+_ESCAPE: Final = re.compile(rb'\\(u[0-9A-Fa-f]{4}|["\\/bfnrt]|)', re.DOTALL)
+_CONTROL: Final = re.compile(rb"[\x00-\x1f]")
 
 
 def code_of(body: Mapping[str, Any]) -> str:
@@ -63,6 +66,16 @@ def word_of(body: Mapping[str, Any]) -> str:
     """`status`: success, error, qrcode, or ""."""
     word = body.get("status")
     return word.lower() if isinstance(word, str) else ""
+
+
+def mended(body: bytes) -> Any:
+    """An answer that is no JSON, read again without stray backslashes and control characters.
+
+    The document's own list of contacts has one before each dollar sign; one name must not cost
+    the whole list.
+    """
+    mended = _ESCAPE.sub(lambda match: match[0] if match[1] else b"", body)
+    return parse(_CONTROL.sub(b" ", mended))
 
 
 def ids_of(body: Mapping[str, Any]) -> list[str]:
@@ -151,6 +164,8 @@ def is_connected(answer: object) -> bool | None:
 
 def redacted(data: Any, secrets: Iterable[str]) -> Any:
     """An answer as it may be kept: without ids that serve as tokens, and without a QR picture."""
-    if word_of(lower_keys(data)) == "qrcode":
-        data = {**data, "data": MASK}  # whoever sees it can take over the account
+    fields = lower_keys(data)
+    if word_of(fields) == "qrcode" or isinstance(fields.get("data"), str):
+        # Whoever sees the picture, or the address of it, can take over the account.
+        data = {name: MASK if name.lower() == "data" else data[name] for name in data}
     return redact_json(data, SECRET_KEYS, secrets)

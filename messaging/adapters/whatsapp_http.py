@@ -8,73 +8,66 @@ HTTP status only where there is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from ..content import MEDIA_KINDS, Content
-from ..errors import ErrorClass, Failure, GatewayError, Verdict
-from ..events import StatusUpdate
+from ..errors import ErrorClass, Failure, GatewayError
+from ..events import Inbound, StatusUpdate
 from ..i18n import gettext as _
 from ..i18n import gettext_lazy
+from . import whatsapp_inbox as inbox
 from . import whatsapp_parameters as wire
+from . import whatsapp_phone as phone
 from .base import (
     NO_WINDOW,
     WHATSAPP,
-    Adapter,
     Balance,
     CallRecord,
     Connection,
+    ContactInfo,
     CredentialField,
+    GroupInfo,
+    InboxPage,
     OptionField,
     Outbound,
+    Parsed,
     SendOutcome,
     SendResult,
-    Upload,
     Validation,
+    WebhookRequest,
 )
-from .gateway_codes import everyone, message_id, never_left, refusal, secrets, unclear
-from .http import MASK, Answer, TransportError, read_failure, redact_json, send_failure
-from .times import parse_time, zone_of
+from .gateway_codes import everyone, message_id, never_left, refusal, unclear
+from .http import Answer, TransportError, read_failure, send_failure
+from .times import parse_time
 from .whatsapp_answers import (
     NO_DATA,
     QR_FAILED,
+    SECRET_KEYS,
     SUCCESS,
     code_of,
     confirmation,
     documented_refusal,
     ids_of,
-    in_trouble,
     is_connected,
-    knows_token,
-    reading_failure,
     redacted,
     refuses,
     service_hangs,
     word_of,
 )
-from .whatsapp_rows import lower_keys, rows_of, status_update
+from .whatsapp_calls import NotSentError, WhatsAppCalls
+from .whatsapp_inbox import is_own_file
+from .whatsapp_rows import lower_keys, rows_of, status_update, whole
 
-#: Longest query that servers with usual settings read (8 KB for the whole line).
-_QUERY_BYTES: Final = 7800
 #: Bytes of a report: a row takes up to 800, a busy sender has thousands a day.
 _REPORT_CAP: Final = 32_000_000
 _REPORT_DAYS: Final = 7
 
 
-class _NotSentError(Exception):
-    """Finding out how this host reads parameters failed, so the message never left."""
-
-    def __init__(self, failure: Failure, call: CallRecord) -> None:
-        self.failure = replace(failure, verdict=Verdict.NEVER_LEFT)
-        self.call = call
-        super().__init__()
-
-
-class WhatsAppHttp(Adapter):
+class WhatsAppHttp(WhatsAppCalls):
     """Speaks for one instance: one paired phone."""
 
     slug = "whatsapp_http"
@@ -111,6 +104,12 @@ class WhatsAppHttp(Adapter):
     window_policy = NO_WINDOW
     takes_uploads = True
     needs_pairing = True
+    webhook_help = gettext_lazy(
+        "In the gateway's panel, open the instance and paste this address where it asks for the"
+        " webhook (callback) URL. It must be reachable from the internet over https. Then every"
+        " delivery report and every message comes at once, and pictures and files come at all."
+    )
+    secret_names = SECRET_KEYS
 
     upload_refusal = staticmethod(wire.upload_refusal)
 
@@ -141,7 +140,7 @@ class WhatsAppHttp(Adapter):
                 failure = never_left(ErrorClass.INVALID_CONTENT, wire.too_long_for_address())
                 return replace(everyone(message, failure), calls=tuple(calls))
             answer = self._call(request.operation, parameters, body, upload=upload)
-        except (TransportError, _NotSentError) as error:
+        except (TransportError, NotSentError) as error:
             calls.append(error.call)
             return replace(everyone(message, error.failure), calls=tuple(calls))
         calls.append(answer.call)
@@ -195,120 +194,6 @@ class WhatsAppHttp(Adapter):
         failure = replace(refusal(ErrorClass.CONFIGURATION, "04", text), retry=True)
         return SendResult(failure=failure), connected
 
-    def _clean(self, value: Any) -> str:
-        """The gateway's words without our token, which it likes to quote."""
-        text = value if isinstance(value, str) else ""
-        return str(redact_json(text, (), secrets(self.account)))
-
-    # --- Calls ----------------------------------------------------------------------------------
-
-    def _mode(self) -> str:
-        """body, query, or auto while this process has not found out."""
-        mode = self.account.options.get("parameters") or "auto"
-        if mode == "auto":
-            mode = self.http.memo.get(self._memo_key, "auto")
-        return str(mode)
-
-    @property
-    def _memo_key(self) -> tuple[str, str]:
-        return (self.slug, self.account.base_url)
-
-    def _reads_body(self, calls: list[CallRecord]) -> bool:
-        """True where parameters go into the body. Asks the host once, by a call that only reads.
-
-        An answer that can only be given to a known token proves that the token was read. Where
-        neither way proves it, the documented one is used and the question stays open.
-        """
-        mode = self._mode()
-        for candidate in ("body", "query") if mode == "auto" else ():
-            try:
-                answer = self._call("checkBal", (), candidate == "body")
-            except TransportError as error:
-                raise _NotSentError(read_failure(error), error.call) from None
-            body = lower_keys(answer.data)
-            if knows_token(body):
-                self.http.memo[self._memo_key] = mode = candidate
-                calls.append(answer.call)
-                break
-            if in_trouble(answer, body):
-                raise _NotSentError(reading_failure(answer), answer.call)
-            calls.append(answer.call)
-        return mode == "body"
-
-    def _call(
-        self,
-        operation: str,
-        parameters: wire.Parameters,
-        body: bool,
-        *,
-        upload: Upload | None = None,
-        cap: int | None = None,
-    ) -> Answer:
-        pairs = (("token", self.account.credentials.get("token", "")), *parameters)
-        record: dict[str, Any] = {"token": MASK}
-        for name, value in parameters:
-            record[name] = (
-                [*record[name], value] if name in record else ([value] if name == "rows" else value)
-            )
-        if upload:
-            record["file"] = {"name": upload.filename, "bytes": upload.size}
-        return self.http.call(
-            operation,
-            # Proxies may repeat a GET by themselves; a POST they leave alone.
-            "POST",
-            f"{self.account.base_url.rstrip('/')}/api/{operation}",
-            params=None if body else pairs,
-            form=pairs if body else None,
-            files={"file": upload} if upload else None,
-            record=record,
-            redact=self._redact_report if cap else self._redact,
-            cap=cap,
-        )
-
-    def _too_long(self, parameters: wire.Parameters) -> bool:
-        """True where the parameters fit into no address."""
-        token = self.account.credentials.get("token", "")
-        return len(urlencode((("token", token), *parameters))) > _QUERY_BYTES
-
-    def _redact(self, data: Any) -> Any:
-        return redacted(data, secrets(self.account))
-
-    def _redact_report(self, data: Any) -> Any:
-        """Rows become events; of a report, which may be long, the frame is kept."""
-        if isinstance(data, dict):
-            data = {name: value for name, value in data.items() if name != "data"}
-        return self._redact(data)
-
-    def _read(
-        self, operation: str, parameters: wire.Parameters = (), cap: int | None = None
-    ) -> Answer:
-        """A call that only reads. Raises TransportError, and GatewayError where it cannot ask."""
-        try:
-            body = self._reads_body([])
-        except _NotSentError as error:
-            raise GatewayError(error.failure) from None
-        return self._call(operation, parameters, body, cap=cap)
-
-    def _ask(
-        self, operation: str, parameters: wire.Parameters = (), cap: int | None = None
-    ) -> tuple[Answer, dict[str, Any]]:
-        """A call that only reads, and its body. Raises GatewayError for anything but success."""
-        try:
-            answer = self._read(operation, parameters, cap)
-        except TransportError as error:
-            raise GatewayError(read_failure(error)) from None
-        body = lower_keys(answer.data)
-        code = code_of(body)
-        if answer.status == 200 and (code == SUCCESS or word_of(body) in ("success", "qrcode")):
-            return answer, body
-        text = self._clean(body.get("message"))
-        failure = documented_refusal(code, text)
-        if code == QR_FAILED:
-            failure = refusal(ErrorClass.TRANSIENT, code, text)
-        elif failure is None and refuses(answer, body):
-            failure = refusal(ErrorClass.UNKNOWN_REJECTION, code, text)
-        raise GatewayError(failure or reading_failure(answer))
-
     # --- Reading --------------------------------------------------------------------------------
 
     def balance(self) -> Balance:
@@ -331,21 +216,62 @@ class WhatsAppHttp(Adapter):
         )
 
     def connection(self) -> Connection:
-        """Whether the phone is connected, and as which number. The QR picture is not kept."""
-        answer, body = self._ask("qrCode")
-        connected = is_connected(answer.data)
-        if connected is None:
+        """Whether the phone is connected, and as which number; else the code to scan.
+
+        The gateway's other way to give the code, as a file, is tried where the first brings none.
+        """
+        try:
+            found = self._connection("qrCode")
+        except GatewayError as error:
+            linked = self._linked() if error.failure.code == QR_FAILED else None
+            if linked is None:
+                raise
+            return linked
+        has_said = found.connected or found.code or found.details
+        return found if has_said else self._linked() or found
+
+    def _linked(self) -> Connection | None:
+        with suppress(GatewayError):
+            return self._connection("qrCodeLink")
+        return None
+
+    def _connection(self, operation: str) -> Connection:
+        answer, body = self._ask(operation)
+        data = body.get("data")
+        instance_id = message_id(lower_keys(data).get("instanceid"))
+        found = phone.connection_of(body, redacted(data, [*self._secrets, instance_id]))
+        if found is None:
             raise GatewayError(read_failure(answer))
-        data = lower_keys(body.get("data"))
-        info = lower_keys(data.get("info"))
-        number = message_id(info.get("wid")).partition("@")[0].partition(":")[0]
-        name = info.get("pushname") or data.get("name") or ""
-        return Connection(
-            connected=connected,
-            name=self._clean(name),
-            address=f"+{number}" if number.isdigit() else "",
-            details=self._redact(body["data"]) if data else {},
-        )
+        if isinstance(data, str):
+            return replace(found, code=phone.picture(data) or self._picture_at(data.strip()))
+        return found
+
+    def _picture_at(self, link: str) -> bytes:
+        """The picture at an address of the gateway's own, whose name may hold the instance id."""
+        if not is_own_file(link, self.account.base_url):
+            return b""
+        with suppress(TransportError):
+            answer = self.http.call("qrCodeImage", "GET", link, cap=phone.CODE_CAP)
+            return phone.checked(answer.body) if answer.status == 200 else b""
+        return b""
+
+    def fetch_contacts(self) -> Sequence[ContactInfo]:
+        """The people the phone knows. Raises GatewayError where it is not connected."""
+        return phone.contacts(self._ask_phone("contacts"))
+
+    def fetch_groups(self) -> Sequence[GroupInfo]:
+        """The groups the phone is in. Raises GatewayError where it is not connected."""
+        return phone.groups(self._ask_phone("groups"))
+
+    def _ask_phone(self, operation: str) -> Any:
+        try:
+            return self._ask(operation, cap=_REPORT_CAP)[1].get("data")
+        except GatewayError as error:
+            if error.failure.code != NO_DATA:
+                raise
+            # In reports the same code means that they are empty; here, that no phone answers.
+            text = _("The phone is not connected. Pair it, then try again.")
+            raise GatewayError(refusal(ErrorClass.CONFIGURATION, NO_DATA, text)) from None
 
     def fetch_statuses(self, start: datetime, end: datetime) -> Sequence[StatusUpdate]:
         """The rows of the days from `start` to `end`, each message once.
@@ -355,33 +281,41 @@ class WhatsAppHttp(Adapter):
         report that is not whole is asked for day by day.
         """
         today = datetime.now(self._zone).date()
-        oldest, latest = today - timedelta(days=_REPORT_DAYS), today + timedelta(days=1)
-        first = max(start.astimezone(self._zone).date() - timedelta(days=1), oldest)
-        last = min(end.astimezone(self._zone).date() + timedelta(days=1), latest)
+        first, last = self._days(start, end, today - timedelta(days=_REPORT_DAYS))
+        rows = self._report("campaignReport", first, last)[0] if first <= last else []
         found: dict[str, StatusUpdate] = {}
-        for row in self._report(first, last) if first <= last else ():
+        for row in rows:
             update = status_update(row, self._zone)
             if update.external_id:
                 found[update.external_id] = update
         return list(found.values())
 
-    def _report(self, first: date, last: date) -> Iterator[dict[str, Any]]:
+    def _days(self, start: datetime, end: datetime, oldest: date) -> tuple[date, date]:
+        latest = datetime.now(self._zone).date() + timedelta(days=1)
+        first = max(start.astimezone(self._zone).date() - timedelta(days=1), oldest)
+        return first, min(end.astimezone(self._zone).date() + timedelta(days=1), latest)
+
+    def _report(self, operation: str, first: date, last: date) -> tuple[list[dict[str, Any]], bool]:
+        """The rows of these days, and whether the gateway says that they are all."""
         dates = (("start_date", f"{first:%d-%m-%Y}"), ("end_date", f"{last:%d-%m-%Y}"))
         try:
-            body = self._ask("campaignReport", dates, _REPORT_CAP)[1]
+            body = self._ask(operation, dates, _REPORT_CAP)[1]
         except GatewayError as error:
             if error.failure.code == NO_DATA:
-                return
+                return [], True
             if error.failure.code != "too_large" or first == last:
                 raise
             body = {"total": 1}
-        rows = list(rows_of(body.get("data")))
-        yield from rows
-        total = body.get("total")
-        if isinstance(total, int) and total > len(rows):
-            for days in range((last - first).days + 1) if first < last else ():
-                day = first + timedelta(days=days)
-                yield from self._report(day, day)
+        rows, complete = whole(body)
+        if complete or first == last:
+            return rows, complete
+        complete = True
+        for days in range((last - first).days + 1):
+            day = first + timedelta(days=days)
+            more, all_of_them = self._report(operation, day, day)
+            rows += more
+            complete = complete and all_of_them
+        return rows, complete
 
     def fetch_status(self, external_id: str) -> StatusUpdate | None:
         """One message's state; None where the gateway does not know it (HTTP 500, or 14)."""
@@ -396,6 +330,39 @@ class WhatsAppHttp(Adapter):
             return None
         return replace(status_update(row, self._zone), external_id=external_id)
 
-    @property
-    def _zone(self) -> tzinfo:
-        return zone_of(self.account.time_zone)
+    # --- Receiving ------------------------------------------------------------------------------
+
+    def parse_webhook(self, request: WebhookRequest) -> Parsed:
+        """Delivery reports and messages; see `whatsapp_inbox`."""
+        return inbox.read_webhook(request, zone=self._zone, secrets=self._secrets)
+
+    def owns(self, event: Inbound) -> bool:
+        """By the instance id, which is the token itself where that is what was entered."""
+        token = self.account.credentials.get("token", "")
+        return inbox.owned(event.to, (token, self.account.instance_id))
+
+    def fetch_inbox(self, start: datetime, end: datetime) -> InboxPage:
+        """What came in on these days, the gateway's, widened by one at both ends."""
+        first, last = self._days(start, end, date.min)
+        if first > last:
+            return InboxPage()
+        return self._page(*self._report("inboxReport", first, last))
+
+    def fetch_inbox_after(self, cursor: str) -> InboxPage:
+        """What came in after a message. Never with a limit, whose meaning is not defined."""
+        try:
+            body = self._ask("inboxReportOffset", (("offset", cursor),), _REPORT_CAP)[1]
+        except GatewayError as error:
+            if error.failure.code == NO_DATA:
+                return InboxPage()
+            raise
+        return self._page(*whole(body))
+
+    def _page(self, rows: list[dict[str, Any]], complete: bool) -> InboxPage:
+        return inbox.page(
+            rows,
+            complete,
+            zone=self._zone,
+            secrets=self._secrets,
+            base_url=self.account.base_url,
+        )

@@ -47,6 +47,12 @@ def rows_of(data: object) -> Iterator[dict[str, Any]]:
             yield fields
 
 
+def whole(body: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+    """A report's rows, and whether they are all that it says there are."""
+    rows, total = list(rows_of(body.get("data"))), body.get("total")
+    return rows, not (isinstance(total, int) and total > len(rows))
+
+
 def status_of(row: Mapping[str, Any], zone: tzinfo) -> Status | None:
     """The state an outgoing row proves; None where it proves none."""
     if parse_time(row.get("readat"), zone):
