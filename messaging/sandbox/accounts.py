@@ -14,6 +14,9 @@ from typing import Any
 WH_TOKEN = "65a1b2c3d4e5f60718293a40"  # noqa: S105
 WH_NUMBER = "447700900100"
 WH_QUOTA = 5_000_000
+WH_NEW_TOKEN = "65a1b2c3d4e5f60718293a41"  # noqa: S105
+"""An instance that no phone is connected to yet; it comes to be when it is first asked for."""
+WH_NEW_NUMBER = "447700900101"
 
 # Punctuation as in the document's own sample: it breaks whoever formats JSON by hand.
 IS_ACCESS_KEY = "Yva$ER%Uhs+UU[MzwEYe"
@@ -28,6 +31,9 @@ IX_OFFLINE_NUMBER = "+447700900301"
 IX_TEMPLATE = 45
 IX_PENDING_TEMPLATE = 46
 IX_PLAIN_TEMPLATE = 47
+
+_INNER = {"option": False}
+"""Marks fields that are the account's memory, not options."""
 
 
 class OptionError(Exception):
@@ -79,10 +85,6 @@ def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, set) else value
 
 
-_INNER = {"option": False}
-"""Marks fields that are the account's memory, not options."""
-
-
 @dataclass
 class WhatsAppHttpAccount(Account):
     """One instance of the WhatsApp HTTP API: a QR-paired phone and its plan."""
@@ -113,7 +115,19 @@ class WhatsAppHttpAccount(Account):
     """Order of report rows: `newest`, `oldest` or `shuffled`."""
     report_cap: int = 0
     """Most rows one report gives (total still counts all); 0 = no cap."""
+    inbox_order: str = "newest"
+    """Order of inbox rows: `newest`, `oldest` or `shuffled`."""
+    inbox_cap: int = 0
+    """Most rows one inbox report gives (total still counts all); 0 = no cap."""
+    inbox_single: bool = True
+    """A single inbox row comes as an object, as in the document's sample; False: as a list."""
+    push_name: str = "Shop"
+    contacts: list[dict[str, Any]] = field(default_factory=lambda: _wh_contacts())
+    groups: list[dict[str, Any]] = field(default_factory=lambda: _wh_groups())
     webhook: str = ""
+    """Where delivery and inbox webhooks are posted to."""
+    pairings: int = field(default=0, metadata=_INNER)
+    """How often the instance was logged out; every time makes new codes."""
 
     @property
     def remaining(self) -> int:
@@ -148,6 +162,12 @@ class IntelliSoftwareAccount(Account):
     """Refuse free-form WhatsApp messages to recipients not in `open_windows`."""
     open_windows: set[str] = field(default_factory=set)
     templates: list[dict[str, Any]] = field(default_factory=lambda: _is_templates())
+    webhook: str = ""
+    """Where received messages are forwarded to."""
+    status_webhook: str = ""
+    """Where status reports go; the wire documents have none, so none are posted by default."""
+    status_format: str = "form"
+    """`form` (msgid, status, toaddr), `json` (the same) or `words` (JSON, the status a word)."""
 
 
 @dataclass
@@ -168,6 +188,22 @@ class IntellixentAccount(Account):
     arrivals: deque[float] = field(default_factory=deque, metadata=_INNER)
     sessions: dict[tuple[int, str], float] = field(default_factory=dict, metadata=_INNER)
     conversations: dict[tuple[int, str], int] = field(default_factory=dict, metadata=_INNER)
+    heard: dict[tuple[int, str], float] = field(default_factory=dict, metadata=_INNER)
+    """When a customer wrote last; a session may also be open for other reasons."""
+    customers: dict[tuple[int, str], str] = field(default_factory=dict, metadata=_INNER)
+
+
+def _wh_contacts() -> list[dict[str, Any]]:
+    return [
+        {"id": "447700900123", "name": "Asha 👑"},
+        {"id": "447700900124", "name": "😁😁😁"},
+        {"id": "447700900125", "name": ""},
+    ]
+
+
+def _wh_groups() -> list[dict[str, Any]]:
+    members = ["447700900123", "447700900124"]
+    return [{"id": "120363000000000001", "name": "Team 🌷", "participants": members}]
 
 
 def _is_templates() -> list[dict[str, Any]]:

@@ -6,11 +6,14 @@ from collections.abc import Awaitable
 
 from .call import Call, Gateway, Outcome
 from .control import Control
+from .customers import Customers
 from .faults import answer_with
 from .intellisoftware import IntelliSoftware
 from .intellixent import Intellixent
 from .links import probe
+from .pages import PREFIXES, Pages
 from .state import Arrival, State
+from .webhooks import Webhooks
 from .whatsapp_http import WhatsAppHttp
 from .wire import Reply, Request, json_reply
 
@@ -26,7 +29,10 @@ class App:
             gateway.slug: gateway
             for gateway in (WhatsAppHttp(state), IntelliSoftware(state), Intellixent(state))
         }
-        self._control = Control(state, self.gateways)
+        self.webhooks = Webhooks(state)
+        customers = Customers(state, self.webhooks)
+        self._control = Control(state, self.gateways, customers, self.webhooks)
+        self._pages = Pages(state)
         self._routes: dict[str, tuple[Gateway, str]] = {}
 
     def handle(self, request: Request) -> Reply | Awaitable[Reply]:
@@ -35,6 +41,8 @@ class App:
         if route is None:
             if request.path.startswith("/_sandbox/"):
                 return self._control.handle(request)
+            if request.path.startswith(PREFIXES):
+                return self._pages.handle(request)
             route = self._find(request.path)
             if route is None:
                 return self._unknown(request)
@@ -42,7 +50,8 @@ class App:
         call = gateway.read(operation, request)
         if call.fetch:
             return self._fetch_first(gateway, call)
-        return self._perform(gateway, call)
+        outcome = self._perform(gateway, call)
+        return self._after_webhooks(outcome) if self.webhooks.early else outcome
 
     def _find(self, path: str) -> tuple[Gateway, str] | None:
         for gateway in self.gateways.values():
@@ -56,7 +65,12 @@ class App:
 
     async def _fetch_first(self, gateway: Gateway, call: Call) -> Reply:
         call.data.download = await probe(call.fetch)
-        return self._perform(gateway, call)
+        return await self._after_webhooks(self._perform(gateway, call))
+
+    async def _after_webhooks(self, outcome: Outcome) -> Reply:
+        if self.webhooks.early:
+            await self.webhooks.wait_early()
+        return outcome
 
     def _perform(self, gateway: Gateway, call: Call) -> Outcome:
         faults = self.state.faults

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .app import App
+from .links import on_loopback
 from .server import Server, is_loopback
-from .state import Settings, State
+from .settings import Settings
+from .state import IS, WH, State
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8900
@@ -45,10 +47,12 @@ async def _serve(options: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stop.set)
     if options.until_eof:
         loop.add_reader(STDIN, _watch_input, stop)
-    server = Server(App(State(settings)).handle)
+    state = State(settings, dict(options.webhook))
+    server = Server(App(state).handle)
     port = await server.start(options.host, options.port)
     host = f"[{options.host}]" if ":" in options.host else options.host
-    _announce(f"http://{host}:{port}", options.announce)
+    state.base_url = f"http://{host}:{port}"
+    _announce(state.base_url, options.announce)
     await stop.wait()
     await server.stop()
 
@@ -71,6 +75,15 @@ def _delay(seconds: float) -> float | None:
     return None if seconds < 0 else seconds
 
 
+def _webhook(text: str) -> tuple[str, str]:
+    gateway, _, url = text.partition("=")
+    if gateway not in (WH, IS) or not on_loopback(url):
+        raise argparse.ArgumentTypeError(
+            f"give {WH}=URL or {IS}=URL, the URL on a loopback address"
+        )
+    return gateway, url
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m messaging.sandbox",
@@ -89,6 +102,14 @@ def _parser() -> argparse.ArgumentParser:
         )
     parser.add_argument(
         "--keep", type=int, default=usual.keep, help="how many arrivals and messages are held"
+    )
+    parser.add_argument(
+        "--webhook",
+        type=_webhook,
+        metavar="GATEWAY=URL",
+        action="append",
+        default=[],
+        help=f"where the built-in account of {WH} or {IS} posts what comes in; may be repeated",
     )
     parser.add_argument("--announce", type=Path, metavar="FILE", help="write the URL to a file")
     parser.add_argument(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
+import time
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -72,7 +74,8 @@ class SandboxClient:
         return self._call("GET", "accounts")
 
     def settings(self, **changes: Any) -> dict[str, Any]:
-        """Change sent_after, delivered_after, read_after (None = never) or keep."""
+        """Change sent_after, delivered_after, read_after (None = never), keep, or how webhooks
+        go out and customers answer; see `settings.Settings`."""
         return self._call("POST", "settings", body=changes)
 
     def advance(self, seconds: float) -> None:
@@ -98,6 +101,92 @@ class SandboxClient:
         """Open Intellixent's window with a phone as an inbound message would, or close it
         (open=False); options: sender_id, minutes, api_key."""
         self._call("POST", "sessions", body={"phone": phone, **options})
+
+    # Customers
+
+    def customer_writes(
+        self,
+        gateway: str,
+        *,
+        phone: str = "",
+        text: str = "",
+        kind: str = "text",
+        file: bytes | None = None,
+        messages: list[dict[str, Any]] | None = None,
+        **more: Any,
+    ) -> dict[str, Any]:
+        """A customer writes to us; see `writing.Writing` for all that may be said.
+
+        Posts the webhook unless `webhook=False`. `messages` are writings that come in one body
+        (intellisoftware). Returns `ids` (messageID or messageid), for whatsapp_http `wa_ids`
+        (waMessageID) too, and for intellixent `expires_at` of the session this opened."""
+        body: dict[str, Any] = {"gateway": gateway, "phone": phone, "text": text, "kind": kind}
+        if file is not None:
+            body["file"] = base64.b64encode(file).decode()
+        if messages is not None:
+            body["messages"] = messages
+        return self._call("POST", "inbound", body=body | more)
+
+    def answers(self, text: str | list[str] = "Thank you", **options: Any) -> None:
+        """Customers answer what they get; options: after (seconds), share (0 to 1)."""
+        self.settings(answers={"text": text, **options} if text else None)
+
+    # Webhooks
+
+    def webhook(
+        self,
+        account: str,
+        url: str | None = None,
+        *,
+        status_url: str | None = None,
+        status_format: str | None = None,
+    ) -> None:
+        """Where an account posts to ("" = nowhere); `account` is a gateway (its built-in
+        account), a token, an access key or a number. The last two are intellisoftware's status
+        reports: `form`, `json` or `words`."""
+        options = {"url": url, "status_webhook": status_url, "status_format": status_format}
+        given = {name: value for name, value in options.items() if value is not None}
+        self._call("POST", "webhooks", body={"account": account, **given})
+
+    def webhook_log(self, **filters: Any) -> list[dict[str, Any]]:
+        """Posts that have ended: url, kind (inbox, delivery, forward, status), body, file,
+        attempt, status (0 = no answer), error, time; filters: since, gateway, account, kind,
+        limit."""
+        return list(self._call("GET", "webhooks", filters)["webhooks"])
+
+    def pending(self) -> dict[str, int]:
+        """How much is still to be posted or done: `waiting` and `later`."""
+        return self._call("GET", "pending")
+
+    def settle(self, seconds: float = 10.0) -> None:
+        """Wait until everything that is due by the sandbox's clock was posted."""
+        end = time.monotonic() + seconds
+        while self.pending()["waiting"]:
+            if time.monotonic() > end:
+                raise SandboxError(f"webhooks were still to be posted after {seconds} s")
+            time.sleep(0.01)
+
+    # Pairing
+
+    def pairing(self, token: str) -> dict[str, Any]:
+        """Whether a phone is `connected`, the `code` shown now, and when it `expires_at`."""
+        return self._call("GET", "pairing", {"token": token})
+
+    def scan(self, token: str, code: str = "") -> None:
+        """A phone scans the code that is shown now, or one that was shown before."""
+        self._call("POST", "pairing", body={"token": token, "action": "scan", "code": code})
+
+    def disconnect(self, token: str) -> None:
+        """The phone logs the instance out."""
+        self._call("POST", "pairing", body={"token": token, "action": "disconnect"})
+
+    def contacts(self, rows: list[dict[str, Any]], token: str | None = None) -> None:
+        """Set the phone's contacts: `id` and `name` of each."""
+        self.account("whatsapp_http", contacts=rows, **({"token": token} if token else {}))
+
+    def groups(self, rows: list[dict[str, Any]], token: str | None = None) -> None:
+        """Set the phone's groups: `id`, `name` and `participants` of each."""
+        self.account("whatsapp_http", groups=rows, **({"token": token} if token else {}))
 
     def _call(
         self,

@@ -12,12 +12,13 @@ from typing import Any
 
 from .accounts import IntellixentAccount, OptionError, WhatsAppHttpAccount
 from .call import Gateway
+from .control_inbox import InboxControl
+from .customers import Customers
 from .faults import FaultError
 from .forms import CharactersError, parse_urlencoded
 from .state import IX, STATUSES, WH, Arrival, Message, State
+from .webhooks import Webhooks
 from .wire import Reply, Request, json_reply
-
-DELAYS = ("sent_after", "delivered_after", "read_after")
 
 
 class ControlError(Exception):
@@ -27,9 +28,17 @@ class ControlError(Exception):
 class Control:
     """Answers the control calls; each is a method named `<verb>_<resource>`."""
 
-    def __init__(self, state: State, gateways: Mapping[str, Gateway]) -> None:
+    def __init__(
+        self,
+        state: State,
+        gateways: Mapping[str, Gateway],
+        customers: Customers,
+        webhooks: Webhooks,
+    ) -> None:
         self._state = state
         self._gateways = gateways
+        self._customers = customers
+        self._webhooks = webhooks
         self._calls: dict[tuple[str, str], Callable[[dict[str, Any]], Any]] = {
             ("GET", "health"): self.get_health,
             ("GET", "arrivals"): self.get_arrivals,
@@ -49,6 +58,7 @@ class Control:
             ("POST", "messages"): self.post_messages,
             ("POST", "status"): self.post_status,
             ("POST", "sessions"): self.post_sessions,
+            **InboxControl(state, customers, webhooks).calls,
         }
 
     def handle(self, request: Request) -> Reply:
@@ -128,6 +138,7 @@ class Control:
     def post_reset(self, data: dict[str, Any]) -> Any:
         """Forget everything: arrivals, messages, faults, accounts, settings, clock."""
         self._state.reset()
+        self._customers.reset()
         return {"ok": True}
 
     def get_faults(self, data: dict[str, Any]) -> Any:
@@ -159,26 +170,24 @@ class Control:
     def post_accounts(self, data: dict[str, Any]) -> Any:
         """Add an account, or change the options of the one with this credential."""
         gateway = data.pop("gateway", "")
-        return self._state.account(gateway, data).describe()
+        account = self._state.account(gateway, data)
+        self._customers.refresh()
+        return account.describe()
 
     def get_settings(self, data: dict[str, Any]) -> Any:
-        """Delays and sizes."""
+        """Delays and sizes, and how webhooks go out."""
         return self._state.settings.as_dict()
 
     def post_settings(self, data: dict[str, Any]) -> Any:
-        """Change delays (null = never by itself) or `keep`."""
-        settings = self._state.settings
-        for name, value in data.items():
-            if name not in settings.as_dict():
-                raise ControlError(f"no setting {name!r}")
-            if name == "keep" or value is not None:
-                value = int(value) if name == "keep" else float(value)
-            setattr(settings, name, value)
-        return settings.as_dict()
+        """Change settings; a delay of null = never by itself."""
+        self._state.settings.change(data)
+        self._customers.refresh()
+        return self._state.settings.as_dict()
 
     def post_clock(self, data: dict[str, Any]) -> Any:
         """Move the sandbox's clock by `advance` seconds (ages messages, sessions, reports)."""
         self._state.clock_offset += float(data["advance"])
+        self._webhooks.agenda.wake()
         return {"now": self._state.now(), "offset": self._state.clock_offset}
 
     # Messages
@@ -212,6 +221,7 @@ class Control:
         chosen = list(self._chosen(data))
         for message in chosen:
             self._state.force(message, status, None if at is None else float(at))
+        self._customers.followers.moved(chosen)
         return {"changed": len(chosen)}
 
     def post_sessions(self, data: dict[str, Any]) -> Any:

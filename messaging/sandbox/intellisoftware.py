@@ -179,9 +179,9 @@ class IntelliSoftware:
             account.credit -= 1
             message_id = ids[0] if ids and account.one_id else self._state.hex_id()
             ids.append(message_id)
-            self._state.take(
-                Message(IS, account.name, phone, kind, body, message_id, self._state.now())
-            )
+            taken = Message(IS, account.name, phone, kind, body, message_id, self._state.now())
+            taken.sender = sender or ""
+            self._state.take(taken)
             entries.append({"to": phone, "id": message_id} | _extras(account, body))
         entries = _arrange(account, entries, call.fault)
         answer = dump({"response_status": "ok", "messages": entries})

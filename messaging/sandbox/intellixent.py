@@ -8,11 +8,10 @@ pagination betrays: 401 and 429 with `message`, 422 with `message` and `errors`.
 from __future__ import annotations
 
 import json
-import math
 import re
-from datetime import UTC, datetime
 from typing import Any, cast
 
+from . import intellixent_sessions as sessions
 from .accounts import IntellixentAccount
 from .call import Call, Outcome
 from .faults import Fault
@@ -34,7 +33,6 @@ from .state import IX, Message, State
 from .wire import Request, dump
 
 ROOT = "/api/user/whatsapp"
-WINDOW = 86_400.0
 PACE_WINDOW = 1.0
 
 _SENDS = ("send", "send-freeform")
@@ -123,13 +121,15 @@ class Intellixent:
         answer = self._accept(account, call, "template", call.text)
         if account.template_opens_window:
             key = (sender["id"], data["recipient_phone"])
-            account.sessions[key] = max(account.sessions.get(key, 0.0), self._state.now() + WINDOW)
+            until = self._state.now() + sessions.WINDOW
+            account.sessions[key] = max(account.sessions.get(key, 0.0), until)
         return answer
 
     def _send_freeform(self, account: IntellixentAccount, call: Call) -> Outcome:
         data = call.data
         sender = find_sender(account, data["sender_id"], 503)
-        session = self._session(account, sender["id"], data["recipient_phone"])
+        phone = data["recipient_phone"]
+        session = sessions.session(self._state, account, sender["id"], phone)
         if not session["is_open"]:
             raise RefusedError("SESSION_EXPIRED", session_status=session)
         return self._accept(account, call, "text", data["message"], session)
@@ -149,7 +149,9 @@ class Intellixent:
             raise RefusedError("INSUFFICIENT_BALANCE")
         account.balance -= 1
         sid = state.sid()
-        state.take(Message(IX, account.name, phone.lstrip("+"), kind, text, sid, state.now()))
+        message = Message(IX, account.name, phone.lstrip("+"), kind, text, sid, state.now())
+        message.sender = str(data["sender_id"])
+        state.take(message)
         conversation = account.conversations.setdefault(
             (data["sender_id"], phone), len(account.conversations) + 1
         )
@@ -166,27 +168,6 @@ class Intellixent:
             answer["session_status"] = session
         return Outcome(200, dump(answer), "", (sid,))
 
-    def _session(self, account: IntellixentAccount, sender_id: int, phone: str) -> dict[str, Any]:
-        expires = account.sessions.get((sender_id, phone), 0.0)
-        left = expires - self._state.now()
-        if left <= 0:
-            return {
-                "is_open": False,
-                "can_send_freeform": False,
-                "requires_template": True,
-                "message": "Session expired.",
-                "minutes_remaining": 0,
-                "expires_at": None,
-            }
-        return {
-            "is_open": True,
-            "can_send_freeform": True,
-            "requires_template": False,
-            "message": "Session open",
-            "minutes_remaining": math.floor(left / 60),
-            "expires_at": _iso(expires),
-        }
-
     def _session_status(self, account: IntellixentAccount, call: Call) -> Outcome:
         query = _query(call)
         errors = {
@@ -201,17 +182,7 @@ class Intellixent:
         sender = find_sender(account, int(query["sender_id"]), 0)
         phone = query["recipient_phone"]
         check_phone(phone)
-        key = (sender["id"], phone)
-        conversation = account.conversations.get(key)
-        known = conversation is not None or key in account.sessions
-        answer: dict[str, Any] = {"success": True, "has_conversation": known}
-        if known:
-            expires = account.sessions.get(key)
-            answer["conversation_id"] = conversation or 0
-            answer["customer_name"] = None
-            answer["last_customer_message_at"] = _iso(expires - WINDOW) if expires else None
-        answer["session_status"] = self._session(account, *key)
-        return Outcome(200, dump(answer))
+        return Outcome(200, dump(sessions.status(self._state, account, sender["id"], phone)))
 
     def _senders(self, account: IntellixentAccount, call: Call) -> Outcome:
         wanted = _query(call).get("status", "online")
@@ -316,7 +287,3 @@ def _unprocessable(errors: dict[str, list[str]]) -> Outcome:
     if others:
         first += f" (and {others} more error{'s' if others > 1 else ''})"
     return Outcome(422, dump({"message": first, "errors": errors}), "422")
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import mimetypes
 import secrets
 import time
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from .accounts import (
+    WH_NEW_NUMBER,
+    WH_NEW_TOKEN,
     Account,
     IntelliSoftwareAccount,
     IntellixentAccount,
@@ -14,11 +19,16 @@ from .accounts import (
     WhatsAppHttpAccount,
 )
 from .faults import FaultTable
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .whatsapp_inbox import Inbound
 
 WH = "whatsapp_http"
 IS = "intellisoftware"
 IX = "intellixent"
 GATEWAYS = (WH, IS, IX)
+MEDIA_PATH = "/media/"
 
 STATUSES = ("accepted", "sent", "delivered", "read", "failed")
 
@@ -43,6 +53,7 @@ class Message:
         "kind",
         "link",
         "phone",
+        "sender",
         "text",
     )
 
@@ -57,6 +68,7 @@ class Message:
         self.id = id_
         self.at = at
         self.link = ""
+        self.sender = ""
         self.arrival = 0
         self.forced: dict[str, float] | None = None
 
@@ -90,31 +102,17 @@ class Steps(NamedTuple):
     read: float | None
 
 
-class Settings:
-    """What is set on the command line or by the control API for the whole sandbox."""
-
-    def __init__(
-        self,
-        sent_after: float | None = 0.0,
-        delivered_after: float | None = 2.0,
-        read_after: float | None = 6.0,
-        keep: int = 500_000,
-    ) -> None:
-        self.sent_after = sent_after
-        self.delivered_after = delivered_after
-        self.read_after = read_after
-        self.keep = keep
-
-    def as_dict(self) -> dict[str, Any]:
-        """The settings as JSON."""
-        return dict(vars(self))
-
-
 class State:
     """One sandbox's memory. A delay of None means the step is never reached by itself."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, webhooks: dict[str, str] | None = None
+    ) -> None:
         self._initial = (settings or Settings()).as_dict()
+        self._webhooks = webhooks or {}
+        self.base_url = ""
+        self.listener: Callable[[Message], None] | None = None
+        """Called with every message taken, if anything is to follow from it."""
         self._n = 0
         self._sequence = 0
         self._salt = secrets.token_hex(5)
@@ -131,8 +129,11 @@ class State:
         self.dropped = 0
         self.faults = FaultTable()
         self.accounts: dict[str, dict[str, Account]] = {gateway: {} for gateway in GATEWAYS}
+        self.inbox: list[Inbound] = []
+        self.media: dict[str, tuple[bytes, str]] = {}
         for gateway in GATEWAYS:
-            self.account(gateway, {})
+            webhook = self._webhooks.get(gateway)
+            self.account(gateway, {"webhook": webhook} if webhook else {})
 
     def now(self) -> float:
         """The sandbox's own time, which the control API can move."""
@@ -152,6 +153,38 @@ class State:
         account.name = account.name or self._free_name(gateway, account)
         self.accounts[gateway][key] = account
         return account
+
+    def instance(self, token: str) -> WhatsAppHttpAccount | None:
+        """The WhatsApp HTTP API's account of this instance id."""
+        account = self.accounts[WH].get(token)
+        if account is None and token == WH_NEW_TOKEN:
+            fresh = {"token": token, "number": WH_NEW_NUMBER, "connected": False}
+            account = self.account(WH, fresh)
+        return account if isinstance(account, WhatsAppHttpAccount) else None
+
+    def named(self, gateway: str, name: str) -> Account | None:
+        """The account of this name."""
+        for account in self.accounts[gateway].values():
+            if account.name == name:
+                return account
+        return None
+
+    def find(self, gateway: str, wanted: Any) -> Account | None:
+        """The account of this credential or name, or with this number or sender id."""
+        text = str(wanted)
+        account = self.instance(text) if gateway == WH else self.accounts[gateway].get(text)
+        if account is not None:
+            return account
+        for account in self.accounts[gateway].values():
+            if text in (account.name, f"+{account.name}") or text.lstrip("+") in _numbers(account):
+                return account
+        return None
+
+    def serve(self, data: bytes, content_type: str, filename: str) -> str:
+        """Put a file where a receiver can fetch it; returns the URL."""
+        name = f"{secrets.token_hex(8)}{mimetypes.guess_extension(content_type) or '.bin'}"
+        self.media[name] = (data, content_type)
+        return f"{self.base_url}{MEDIA_PATH}{name}/{quote(filename)}"
 
     def _free_name(self, gateway: str, account: Account) -> str:
         name = _default_name(account)
@@ -188,6 +221,8 @@ class State:
         message.arrival = self._n + 1
         self.messages[message.id] = message
         self.deliveries.append(message)
+        if self.listener is not None:
+            self.listener(message)
 
     def steps(self, message: Message) -> Steps:
         """Where the message is now, computed from its age unless a step was forced."""
@@ -249,6 +284,18 @@ def _reached(start: float, delay: float | None, now: float) -> float | None:
 def _forced_steps(forced: dict[str, float]) -> Steps:
     status = list(forced)[-1]
     return Steps(status, forced.get("sent"), forced.get("delivered"), forced.get("read"))
+
+
+def _numbers(account: Account) -> set[str]:
+    if isinstance(account, WhatsAppHttpAccount):
+        return {account.number, account.api_key} - {""}
+    if isinstance(account, IntelliSoftwareAccount):
+        return account.senders
+    numbers: set[str] = set()
+    if isinstance(account, IntellixentAccount):
+        for sender in account.senders:
+            numbers |= {str(sender["id"]), str(sender["phone_number"]).lstrip("+")}
+    return numbers
 
 
 def _default_name(account: Account) -> str:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+from . import pairing
+from . import whatsapp_inbox as inbox
 from . import whatsapp_reports as reports
 from .accounts import WhatsAppHttpAccount
 from .call import Call, Outcome
@@ -28,6 +30,11 @@ READS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "campaignReport": (("token",), ("start_date", "end_date", "limit")),
     "checkBal": (("token",), ()),
     "qrCode": (("token",), ()),
+    "qrCodeLink": (("token",), ()),
+    "inboxReport": (("token",), ("start_date", "end_date", "limit")),
+    "inboxReportOffset": (("token",), ("offset", "limit")),
+    "groups": (("token",), ()),
+    "contacts": (("token",), ()),
 }
 """Operation -> (required, optional) parameters."""
 
@@ -35,12 +42,14 @@ READS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 class Fields:
     """A request's parameters and files."""
 
-    __slots__ = ("download", "files", "params")
+    __slots__ = ("download", "files", "host", "params")
 
     def __init__(self) -> None:
         self.params: Params = {}
         self.files: dict[str, list[Upload]] = {}
         self.download: Download | None = None
+        self.host = ""
+        """The sandbox as the caller names it; reads only."""
 
     def one(self, name: str) -> str:
         """The first value of a parameter, "" when it is absent."""
@@ -62,7 +71,12 @@ class WhatsAppHttp:
             "campaignStatus": reports.campaign_status,
             "campaignReport": reports.campaign_report,
             "checkBal": reports.check_balance,
-            "qrCode": reports.qr_code,
+            "qrCode": pairing.qr_code,
+            "qrCodeLink": pairing.qr_code_link,
+            "inboxReport": inbox.inbox_report,
+            "inboxReportOffset": inbox.inbox_report_offset,
+            "groups": pairing.groups,
+            "contacts": pairing.contacts,
         }
 
     def route(self, path: str) -> str | None:
@@ -161,6 +175,8 @@ class WhatsAppHttp:
     def _account(self, operation: str, token: str) -> WhatsAppHttpAccount | None:
         accounts = self._state.accounts[WH]
         account = cast("WhatsAppHttpAccount | None", accounts.get(token))
+        if account is None:
+            account = self._state.instance(token)
         if account is not None or not token or operation in INSTANCE_ID_ONLY:
             return account
         for other in accounts.values():
@@ -171,6 +187,7 @@ class WhatsAppHttp:
     def _read_only(self, account: WhatsAppHttpAccount, call: Call) -> Outcome:
         required, optional = READS[call.operation]
         check_names(call.data.params, required, required + optional)
+        call.data.host = call.request.headers.get("host", "")
         return self._reads[call.operation](self._state, account, call.data)
 
     def _send(self, account: WhatsAppHttpAccount, send: Send, call: Call) -> Outcome:

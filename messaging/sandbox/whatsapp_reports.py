@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import random
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from .accounts import WhatsAppHttpAccount
 from .call import Outcome
-from .png import qr_like
 from .state import WH, Message, State
 from .whatsapp_rules import RefusedError
 from .wire import dump
@@ -22,8 +20,6 @@ ZONE = timezone(timedelta(hours=5, minutes=30))
 """Every sample of the document is in this zone."""
 REPORT_DAYS = 7
 ZERO_TIME = "0001-01-01T00:00:00Z"
-QR_LIFE = 20.0
-"""Seconds until the QR picture changes; the document names none."""
 
 ACK = {"accepted": (0, ""), "sent": (2, "Sent"), "delivered": (3, "Delivered"),
        "read": (4, "Read"), "failed": (0, "Failed")}  # fmt: skip
@@ -44,8 +40,8 @@ def campaign_status(state: State, account: WhatsAppHttpAccount, fields: Fields) 
 
 def campaign_report(state: State, account: WhatsAppHttpAccount, fields: Fields) -> Outcome:
     """Section 2.2: the rows of the last seven days; none at all is 400 `14-Data not found`."""
-    first, last = _range(state, fields)
-    limit = _limit(fields)
+    first, last = date_range(fields, state.now() - REPORT_DAYS * 86_400)
+    limit = limit_of(fields)
     rows = [
         message
         for message in state.deliveries
@@ -82,20 +78,10 @@ def check_balance(state: State, account: WhatsAppHttpAccount, fields: Fields) ->
     return Outcome(200, dump(answer), "00")
 
 
-def qr_code(state: State, account: WhatsAppHttpAccount, fields: Fields) -> Outcome:
-    """Section 3.1: the instance's status when connected, else a picture to scan."""
-    if account.connected:
-        answer = {
-            "status": "success",
-            "message": "00-Success",
-            "data": _instance(state, account),
-            "responsetime": 0.00003,
-        }
-        return Outcome(200, dump(answer), "00")
-    seed = f"{account.token}:{int(state.now() / QR_LIFE)}"
-    picture = base64.b64encode(qr_like(seed)).decode()
-    answer = {"data": picture, "message": "success", "responsetime": 0.67, "status": "qrcode"}
-    return Outcome(200, dump(answer), "qrcode")
+def answered(data: Any, rest: dict[str, Any]) -> Outcome:
+    """A success in the order the document prints it."""
+    answer = {"status": "success", "message": "00-Success", "data": data, **rest}
+    return Outcome(200, dump(answer), "00")
 
 
 def row(
@@ -136,10 +122,10 @@ def row(
         "statusMessage": ack,
         "statusMessageInfo": ack_info,
         "mode": "Panel",
-        "deliveredAt": _stamp(steps.delivered),
-        "readAt": _stamp(steps.read),
-        "createdAt": _stamp(message.at),
-        "updatedAt": _stamp(steps.sent or message.at),
+        "deliveredAt": stamp(steps.delivered),
+        "readAt": stamp(steps.read),
+        "createdAt": stamp(message.at),
+        "updatedAt": stamp(steps.sent or message.at),
         "value": None,
     }
 
@@ -149,14 +135,15 @@ def wa_message_id(message: Message) -> str:
     return f"EC{int(message.id, 16) * 0x9E3779B97F4A7C15 % (1 << 72):018X}"
 
 
-def _stamp(at: float | None) -> str | None:
+def stamp(at: float | None, unit: str = "milliseconds") -> str | None:
+    """A time as the rows write it."""
     if at is None:
         return None
-    return datetime.fromtimestamp(at, UTC).astimezone(ZONE).isoformat(timespec="milliseconds")
+    return datetime.fromtimestamp(at, UTC).astimezone(ZONE).isoformat(timespec=unit)
 
 
-def _range(state: State, fields: Fields) -> tuple[float, float]:
-    oldest = state.now() - REPORT_DAYS * 86_400
+def date_range(fields: Fields, oldest: float) -> tuple[float, float]:
+    """From the beginning of `start_date` to the end of `end_date`, never before `oldest`."""
     start, end = fields.one("start_date"), fields.one("end_date")
     if not start and not end:
         return oldest, float("inf")
@@ -176,7 +163,8 @@ def _day(text: str) -> float:
         raise RefusedError("12") from None
 
 
-def _limit(fields: Fields) -> int:
+def limit_of(fields: Fields) -> int:
+    """The parameter `limit`, 0 when it is absent."""
     text = fields.one("limit")
     if not text:
         return 0
@@ -192,67 +180,3 @@ def _ordered(rows: list[Message], order: str) -> list[Message]:
         rows = list(rows)
         random.Random(len(rows)).shuffle(rows)
     return rows
-
-
-def _instance(state: State, account: WhatsAppHttpAccount) -> dict[str, Any]:
-    now = state.now()
-    unknown = "N/A"
-    return {
-        "instanceID": account.token,
-        "clientID": account.client_id,
-        "name": "Shop",
-        "login": True,
-        "status": True,
-        "creditID": "620000000000000000000000",
-        "creditReadID": "620000000000000000000001",
-        "isUnlimited": False,
-        "quotaLimit": account.quota_limit,
-        "quota": account.quota,
-        "todayUsage": account.today_usage,
-        "todayUsageUpdate": _stamp(now) if account.today_usage else ZERO_TIME,
-        "usage": account.usage,
-        "quotaUpdate": _stamp(now - 86_400),
-        "expired": _rfc3339(account.expiry_date),
-        "isRead": True,
-        "chatbotID": "",
-        "readExpired": _rfc3339(account.expiry_date),
-        "webHook": account.webhook,
-        "info": {
-            "Battery": 0,
-            "Platform": "MD",
-            "Connected": True,
-            "Pushname": "Shop",
-            "Wid": account.number,
-            "Lc": "",
-            "Phone": {
-                "Mcc": unknown,
-                "Mnc": unknown,
-                "OsVersion": unknown,
-                "DeviceManufacturer": unknown,
-                "DeviceModel": unknown,
-                "OsBuildNumber": unknown,
-                "WaVersion": unknown,
-            },
-            "Plugged": False,
-            "Tos": 0,
-            "Lg": "",
-            "Is24h": False,
-        },
-        "backup": None,
-        "backupRead": None,
-        "client": None,
-        "voucher": None,
-        "voucherRead": None,
-        "isValid": False,
-        "virtualCredit": False,
-        "virtualCreditLvl2": False,
-        "autoRecharge": False,
-        "autoRechargeVoucherID": "",
-        "autoRechargeVoucherInfo": "",
-    }
-
-
-def _rfc3339(expiry: str) -> str:
-    # "2027-05-04 22:29:59 +0530 IST" in checkBal is "2027-05-04T22:29:59+05:30" here.
-    date, clock, offset, *_ = (*expiry.split(" "), "", "")
-    return f"{date}T{clock}{offset[:3]}:{offset[3:]}" if offset else expiry
