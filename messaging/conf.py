@@ -60,6 +60,14 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         "WEBHOOK_MAX_BYTES": 4_000_000,
         # Keep people's status posts and newsletters too; they are dropped otherwise.
         "KEEP_STATUS_POSTS": False,
+        # Words that opt a person out or in when they are a whole message, by language. They take
+        # the place of our own for that language (messaging.consent); an empty list switches it off.
+        "STOP_WORDS": {},
+        "START_WORDS": {},
+        # Tell people once that they opted out or in, and in which words; empty: in ours.
+        "CONFIRM_OPT_OUT": True,
+        "OPT_OUT_TEXT": "",
+        "OPT_IN_TEXT": "",
         # Correct this host's clock by the database's (PostgreSQL only).
         "DATABASE_CLOCK": True,
         # Redacted calls are kept with their messages; False stores only those that failed.

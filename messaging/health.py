@@ -105,7 +105,7 @@ def test_connection(row: Provider | Sender) -> ConnectionTest:
             return _passed(row, adapter.test())
         senders = adapter.fetch_senders() if adapter.supports("fetch_senders") else None
     except GatewayError as error:
-        return ConnectionTest(ok=False, text=_explain(error))
+        return ConnectionTest(ok=False, text=explain(error))
     except ConfigurationError as error:
         return ConnectionTest(ok=False, text=str(error))
     if senders is None:
@@ -129,8 +129,8 @@ def refresh_balance(row: Provider | Sender) -> ConnectionTest:
     return test_connection(row)
 
 
-def _passed(row: Provider | Sender, balance: Balance) -> ConnectionTest:
-    lane = row.lane if isinstance(row, Sender) else row
+def keep_balance(lane: LaneBase, balance: Balance) -> None:
+    """Keep what the gateway said of an account's balance and plan."""
     values = {
         "balance": (balance.amount or "")[:50],
         "balance_checked_at": clock.now(),
@@ -140,6 +140,11 @@ def _passed(row: Provider | Sender, balance: Balance) -> ConnectionTest:
     type(lane)._default_manager.filter(pk=lane.pk).update(**values)
     for name, value in values.items():
         setattr(lane, name, value)
+
+
+def _passed(row: Provider | Sender, balance: Balance) -> ConnectionTest:
+    lane = row.lane if isinstance(row, Sender) else row
+    keep_balance(lane, balance)
     if lane.pause_reason == PauseReason.AUTHENTICATION:
         delivery.resume(lane)
     text = _("The connection works.")
@@ -148,7 +153,8 @@ def _passed(row: Provider | Sender, balance: Balance) -> ConnectionTest:
     return ConnectionTest(ok=True, text=text, balance=balance.amount or "")
 
 
-def _explain(error: GatewayError) -> str:
+def explain(error: GatewayError) -> str:
+    """What a gateway's failure means for whoever reads it, in a sentence."""
     failure = error.failure
     reason = {
         ErrorClass.AUTHENTICATION: _("The gateway refused the credentials."),

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from . import background, conf, delivery, health, outbox, polling
+from . import background, conf, delivery, health, inbox, media, outbox, polling
 
 logger = logging.getLogger("messaging")
 
@@ -61,7 +61,7 @@ def _drop_broken_connections() -> None:
 def tick() -> None:
     """Once a minute: everything that finds its work by looking at the time."""
     health.beat(f"tick:{cluster_name()}")
-    for job in (outbox.sweep, poll, delivery.match_parked):
+    for job in (outbox.sweep, inbox.sweep, poll, delivery.match_parked, fetch):
         try:
             job()
         except Exception:
@@ -74,6 +74,11 @@ def tick() -> None:
 def poll() -> None:
     """Ask gateways for reports that are due."""
     polling.run_due()
+
+
+def fetch() -> None:
+    """Fetch the files of inbound messages that came as links."""
+    media.fetch_due()
 
 
 def beat() -> None:

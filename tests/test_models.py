@@ -39,6 +39,8 @@ from messaging.models import (
     Message,
     Note,
     Pace,
+    Pairing,
+    ParkedStatus,
     Provider,
     Recipient,
     Segment,
@@ -93,6 +95,16 @@ class World(SimpleNamespace):
         return Template.objects.create(
             **{"provider": self.provider, "name": "reminder", "language": "en", **values}
         )
+
+    def pairing_like(self, **values: Any) -> Pairing:
+        now = timezone.now()
+        return Pairing.objects.create(
+            **{"sender": self.sender, "started_at": now, "expires_at": now, **values}
+        )
+
+    def parked_like(self, **values: Any) -> ParkedStatus:
+        given = {"provider": self.provider, "external_id": "x", "digest": "d", **values}
+        return ParkedStatus.objects.create(created_at=timezone.now(), **given)
 
     def recipient_like(self, **values: Any) -> Recipient:
         return Recipient.objects.create(
@@ -196,6 +208,8 @@ FORBIDDEN: dict[str, Case] = {
     "template_unique_of_sender": lambda it: it.template_like(sender=it.sender),
     "recipient_unique": lambda it: it.recipient_like(value="+447700900200"),
     "Recipient.message": lambda it: it.recipient_like(message=it.message),
+    "Pairing.sender": lambda it: [it.pairing_like() for _ in range(2)],
+    "parked_once": lambda it: [it.parked_like() for _ in range(2)],
     "Attachment.key": lambda it: Attachment.objects.create(key=it.attachment.key),
 }
 
@@ -220,6 +234,9 @@ ALSO_FORBIDDEN: dict[str, Case] = {
 
 #: What looks similar and must be possible.
 ALLOWED: dict[str, Case] = {
+    "parked reports from before digests": lambda it: [
+        it.parked_like(digest="") for _ in range(2)
+    ],
     "two senders without an address": lambda it: [it.sender_like() for _ in range(2)],
     "one number on two channels": lambda it: it.sender_like(address="+447700900100", channel="sms"),
     "one number at two providers": lambda it: it.sender_like(

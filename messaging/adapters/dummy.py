@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from ..content import KINDS, Content
+from ..content import KINDS, Content, Text
 from ..errors import ErrorClass, Failure, Verdict
-from ..events import Status
+from ..events import Inbound, Status, StatusUpdate
 from ..i18n import gettext as _
 from ..i18n import gettext_lazy
+from .answers import NOT_JSON, parse
 from .base import (
     SMS,
     WHATSAPP,
@@ -19,10 +21,13 @@ from .base import (
     Balance,
     OptionField,
     Outbound,
+    Parsed,
     Recipient,
     SendOutcome,
     SendResult,
+    WebhookRequest,
 )
+from .times import parse_time
 
 ACCEPTED, FAILED, UNKNOWN = "accepted", "failed", "unknown"
 
@@ -65,6 +70,9 @@ class Dummy(Adapter):
     channels = frozenset({WHATSAPP, SMS})
     kinds = {WHATSAPP: frozenset(KINDS), SMS: frozenset(KINDS)}
     takes_uploads = True
+    webhook_help = gettext_lazy(
+        'Post JSON to this address to play a customer: {"from": "+447700900123", "text": "Hello"}.'
+    )
 
     #: Newest last, of all accounts in this process.
     sent: ClassVar[deque[DummyMessage]] = deque(maxlen=1000)
@@ -99,6 +107,56 @@ class Dummy(Adapter):
     def test(self) -> Balance:
         """Always well."""
         return Balance()
+
+    def parse_webhook(self, request: WebhookRequest) -> Parsed:
+        """One message or report, or a list of them.
+
+        {"from": "+44…", "text": "Hello", "to": "+44…", "channel": "sms", "id": "…", "at": "…"}
+        plays a customer; all but `from` and `text` may be left out.
+        {"id": "dummy-…", "status": "delivered"} tells what became of a message that was sent.
+        """
+        data = parse(request.body.encode("utf-8", "replace"))
+        items = data if isinstance(data, list) else [data]
+        events: list[Inbound | StatusUpdate] = []
+        problems: list[str] = []
+        for item in items if data is not NOT_JSON else [None]:
+            event = _event(item) if isinstance(item, Mapping) else None
+            if event is None:
+                problems.append(_("A message or report could not be read."))
+            else:
+                events.append(event)
+        return Parsed(events=tuple(events), problems=tuple(problems))
+
+    def owns(self, event: Inbound) -> bool:
+        """By number and channel; a message that names neither is any sender's."""
+        if event.channel and event.channel != self.account.channel:
+            return False
+        return not event.to or event.to in (self.account.address, self.account.external_id)
+
+
+def _event(item: Mapping[str, Any]) -> Inbound | StatusUpdate | None:
+    word = item.get("status")
+    if isinstance(word, str):
+        known = word in {status.value for status in Status}
+        return StatusUpdate(
+            external_id=str(item.get("id") or ""),
+            status=Status(word) if known else None,
+            occurred_at=parse_time(item.get("at")),
+            raw_status=word,
+        )
+    body = item.get("text")
+    if not isinstance(body, str):
+        return None
+    return Inbound(
+        external_id=str(item.get("id") or ""),
+        to=str(item.get("to") or ""),
+        channel=str(item.get("channel") or ""),
+        address=str(item.get("from") or ""),
+        name=str(item.get("name") or ""),
+        content=Text(body).to_json(),
+        text=body,
+        occurred_at=parse_time(item.get("at")),
+    )
 
 
 def _failure(verdict: Verdict, error_class: ErrorClass) -> Failure:

@@ -21,6 +21,23 @@ def flag(value: Any) -> str:
     return "" if isinstance(value, bool) else "must be True or False"
 
 
+def words(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return "must be a dict of languages and lists of words"
+    for language, listed in value.items():
+        if not isinstance(language, str) or strings(listed):
+            return f"has no list of words for {language!r}"
+        if len(too_weak := [word for word in listed if len(word.strip()) < 2]):
+            return f"has {too_weak[0]!r}, which people write for other reasons"
+    return ""
+
+
+def text(value: Any) -> str:
+    if isinstance(value, str) and len(value) <= 1000 and "\x00" not in value:
+        return ""
+    return "must be a text of at most 1000 characters"
+
+
 def number(least: float, most: float, *, whole: bool = False) -> Rule:
     kinds = "a whole number" if whole else "a number"
 
@@ -98,5 +115,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "PAUSE_SECONDS": number(1, 3_600),
     "EXPIRE_HOURS": number(0, 8_760),
     "KEEP_STATUS_POSTS": flag,
+    "STOP_WORDS": words,
+    "START_WORDS": words,
+    "CONFIRM_OPT_OUT": flag,
+    "OPT_OUT_TEXT": text,
+    "OPT_IN_TEXT": text,
     "KEEP_CALLS": flag,
 }

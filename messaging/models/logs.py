@@ -47,7 +47,6 @@ class WebhookDelivery(models.Model):
     digest = models.CharField(max_length=64, editable=False)
     content_type = models.CharField(max_length=200, blank=True)
     body = EncryptedTextField(blank=True)
-    redacted = models.JSONField(_("body"), null=True, blank=True)
     state = models.CharField(
         _("state"), max_length=12, choices=DeliveryState, default=DeliveryState.STORED
     )

@@ -248,6 +248,7 @@ class Sender(LaneBase):
     inbox_polled_at = models.DateTimeField(
         _("inbox last read"), null=True, blank=True, editable=False
     )
+    connection_checked_at = models.DateTimeField(null=True, blank=True, editable=False)
     inbox_reconciled_at = models.DateTimeField(null=True, blank=True, editable=False)
     poll_due_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -1,87 +1,37 @@
 """Asking gateways what became of messages: delivery reports, and what settles `unknown` sends.
 
-One report per sender and poll, not one question per message; often while something is
-outstanding, rarely when idle. A lease keeps two workers from asking at the same time.
+One report per sender and poll, not one question per message.
 """
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import Min, Q, QuerySet
 
-from . import adapters, clock, delivery
-from .errors import ConfigurationError, ErrorClass, GatewayError, NotPossible
-from .events import Source, Status, StatusUpdate
-from .i18n import gettext as _
-from .models import Message, Sender
-
-logger = logging.getLogger("messaging")
+from .. import clock, delivery
+from ..errors import ConfigurationError, NotPossible
+from ..events import Source, Status, StatusUpdate
+from ..i18n import gettext as _
+from ..models import Message, Sender
 
 #: Reports reach back this far; a message older than that gets no more of them.
 REPORT_DAYS: Final = timedelta(days=7)
 
 #: Seconds to the next poll: just sent, still outstanding, long outstanding, nothing outstanding.
-_JUST_NOW: Final = 3
-_SOON: Final = 15
-_LATER: Final = 120
-_IDLE: Final = 600
+JUST_NOW: Final = 3
+SOON: Final = 15
+LATER: Final = 120
+IDLE: Final = 600
 
-#: How long polling goes on to the next sender, and one sender's report may take, in seconds. Both
-#: together are less than a task may take.
-_MOST_SECONDS: Final = 40.0
-_LONGEST_POLL: Final = 60.0
-
-#: How long one poll may take before another worker may try, in seconds.
-_LEASE: Final = 90
+#: How long one sender's report may take, in seconds.
+LONGEST_POLL: Final = 60.0
 
 #: A row of the report belongs to an attempt when it was made within these of its start and end.
 _BEFORE: Final = timedelta(minutes=2)
 _AFTER: Final = timedelta(minutes=10)
-
-
-def is_due(now: datetime | None = None) -> bool:
-    """Whether there is a sender to poll."""
-    return bool(_due(now or clock.now()))
-
-
-def run_due(now: datetime | None = None) -> int:
-    """Poll every sender whose time has come; how many messages changed.
-
-    Raises nothing for what gateways do. What slow ones leave no time for stays due.
-    """
-    at = now or clock.now()
-    end = time.monotonic() + _MOST_SECONDS
-    changed = 0
-    for sender in _due(at):
-        if time.monotonic() >= end:
-            break
-        if _take_lease(sender, at):
-            changed += _poll_quietly(sender)
-    return changed
-
-
-def _due(at: datetime) -> list[Sender]:
-    senders = Sender.objects.filter(is_active=True, provider__is_active=True)
-    due = senders.filter(Q(poll_due_at=None) | Q(poll_due_at__lte=at)).select_related("provider")
-    return [
-        sender
-        for sender in due
-        if adapters.is_known(sender.provider.adapter)
-        and sender.provider.adapter_class.supports("fetch_statuses")
-    ]
-
-
-def poll_soon(sender_ids: Sequence[int] | set[int]) -> None:
-    """Something was just sent by these: do not wait for their idle poll."""
-    soon = clock.now() + timedelta(seconds=_JUST_NOW)
-    Sender.objects.filter(pk__in=sender_ids).filter(
-        Q(poll_due_at=None) | Q(poll_due_at__gt=soon)
-    ).update(poll_due_at=soon)
 
 
 def poll_reports(sender: Sender, start: datetime | None = None, end: datetime | None = None) -> int:
@@ -91,9 +41,9 @@ def poll_reports(sender: Sender, start: datetime | None = None, end: datetime | 
     GatewayError.
     """
     now = clock.now()
-    since = start or _oldest_outstanding(sender, now) or now
+    since = start or _oldestoutstanding(sender, now) or now
     adapter = sender.connect()
-    with adapter.http.within(_LONGEST_POLL):
+    with adapter.http.within(LONGEST_POLL):
         updates = adapter.fetch_statuses(max(since, now - REPORT_DAYS), end or now)
     changed = delivery.apply(sender.provider, updates, Source.POLL)
     return changed + settle_unknown(sender, updates)
@@ -162,7 +112,7 @@ def check_message(message: Message, *, by: Any = None) -> Message:
     return message
 
 
-def _outstanding(sender: Sender, now: datetime) -> QuerySet[Message]:
+def outstanding(sender: Sender, now: datetime) -> QuerySet[Message]:
     recent = now - REPORT_DAYS
     return Message.objects.filter(sender=sender, direction="outbound").filter(
         Q(status__in=[Status.ACCEPTED, Status.SENT, Status.DELIVERED], accepted_at__gte=recent)
@@ -170,50 +120,15 @@ def _outstanding(sender: Sender, now: datetime) -> QuerySet[Message]:
     )
 
 
-def _oldest_outstanding(sender: Sender, now: datetime) -> datetime | None:
-    oldest: datetime | None = _outstanding(sender, now).aggregate(at=Min("sending_at"))["at"]
+def _oldestoutstanding(sender: Sender, now: datetime) -> datetime | None:
+    oldest: datetime | None = outstanding(sender, now).aggregate(at=Min("sending_at"))["at"]
     return oldest - _BEFORE if oldest else None
 
 
-def _take_lease(sender: Sender, now: datetime) -> bool:
-    return bool(
-        Sender.objects.filter(pk=sender.pk)
-        .filter(Q(poll_due_at=None) | Q(poll_due_at__lte=now))
-        .update(poll_due_at=now + timedelta(seconds=_LEASE))
-    )
-
-
-def _poll_quietly(sender: Sender) -> int:
-    now = clock.now()
-    wait = _IDLE
-    changed = 0
-    try:
-        if _outstanding(sender, now).exists():
-            changed = poll_reports(sender)
-        wait = _next_wait(sender, now)
-    except GatewayError as error:
-        wait = _LATER
-        _note_failure(sender, error)
-    except Exception:
-        wait = _LATER
-        logger.exception("The report of sender %s could not be read.", sender.pk)
-    Sender.objects.filter(pk=sender.pk).update(poll_due_at=clock.now() + timedelta(seconds=wait))
-    return changed
-
-
-def _note_failure(sender: Sender, error: GatewayError) -> None:
-    failure = error.failure
-    logger.warning(
-        "The report of sender %s could not be read: %s.", sender.pk, failure.error_class.value
-    )
-    if failure.error_class is ErrorClass.AUTHENTICATION:
-        delivery.pause_for(sender.lane, failure, time_zone=sender.provider.time_zone)
-
-
-def _next_wait(sender: Sender, now: datetime) -> int:
+def wait_for_reports(sender: Sender, now: datetime) -> int:
     """Seconds to the next poll: by how long ago the newest outstanding message left."""
     newest = (
-        _outstanding(sender, now)
+        outstanding(sender, now)
         .exclude(status=Status.DELIVERED)
         .order_by("-sending_at")
         .values_list("sending_at", flat=True)
@@ -221,11 +136,11 @@ def _next_wait(sender: Sender, now: datetime) -> int:
     )
     if newest is None:
         # All have arrived; whether they are read may wait.
-        return _LATER if _outstanding(sender, now).exists() else _IDLE
+        return LATER if outstanding(sender, now).exists() else IDLE
     age = now - newest
     if age < timedelta(minutes=2):
-        return _JUST_NOW
-    return _SOON if age < timedelta(hours=1) else _LATER
+        return JUST_NOW
+    return SOON if age < timedelta(hours=1) else LATER
 
 
 def _linked(sender: Sender, updates: Sequence[StatusUpdate]) -> set[str]:
