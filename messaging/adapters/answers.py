@@ -169,7 +169,7 @@ def _no_constant(name: str) -> None:
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 # What JSON can write and a database cannot store: NUL, lone surrogates, numbers beyond floats.
-_UNSTORABLE = re.compile(rb"\\u0000|\\u[dD][89a-fA-F]|[eE]\+?[0-9]{3}")
+_UNSTORABLE = re.compile(rb"\\u0000|\\u[dD][89a-fA-F]|[eE]\+?[0-9]{3}|[0-9]{300}")
 _BAD_CHARACTERS = re.compile("[\x00\ud800-\udfff]")
 
 

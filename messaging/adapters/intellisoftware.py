@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from ..content import MEDIA_KINDS, Content, Text
 from ..errors import ErrorClass, Failure, GatewayError, Scope
-from ..events import Status
+from ..events import Inbound, Status
 from ..i18n import gettext as _
 from ..i18n import gettext_lazy
+from . import intellisoftware_inbox as inbox
 from . import message_object
 from .base import (
     INBOUND_ONLY,
@@ -26,10 +27,12 @@ from .base import (
     CredentialField,
     OptionField,
     Outbound,
+    Parsed,
     Recipient,
     SendOutcome,
     SendResult,
     Validation,
+    WebhookRequest,
 )
 from .gateway_codes import everyone, message_id, never_left, refusal, secrets, unclear
 from .http import Answer, TransportError, read_failure, redact_json, send_failure
@@ -116,6 +119,12 @@ class IntelliSoftware(Adapter):
     }
     window_policy = INBOUND_ONLY
     upload_refusal = staticmethod(message_object.file_refusal)
+    webhook_help = gettext_lazy(
+        "In your IntelliSoftware account open Preferences, Forwarding, choose HTTP forwarding of"
+        " received messages and paste this address; paste it for delivery reports too, where they"
+        " are offered. The gateway repeats a message every five minutes until we have taken it."
+    )
+    secret_names = inbox.SECRET_KEYS
     max_recipients = 100
     # One unclear answer makes all recipients of a call unknown, so far fewer than allowed.
     default_recipients = 20
@@ -244,6 +253,14 @@ class IntelliSoftware(Adapter):
         return Balance(
             amount=None if amount is None else str(amount), raw=dict(data), call=answer.call
         )
+
+    def parse_webhook(self, request: WebhookRequest) -> Parsed:
+        """Forwarded messages and delivery reports; see `intellisoftware_inbox`."""
+        return inbox.read_webhook(request, self.account)
+
+    def owns(self, event: Inbound) -> bool:
+        """By channel and number: one number on both channels is two senders."""
+        return inbox.owned(event, self.account)
 
 
 def _unclear() -> Failure:

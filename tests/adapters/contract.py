@@ -76,6 +76,10 @@ def operations() -> dict[str, tuple[Any, ...]]:
         "session_status": ("+447700900123",),
         "fetch_senders": (),
         "fetch_templates": (),
+        "fetch_inbox": (start, end),
+        "fetch_inbox_after": ("65a1b2c3d4e5f60718293a4b",),
+        "fetch_contacts": (),
+        "fetch_groups": (),
     }
 
 
