@@ -7,6 +7,7 @@ outbox.queue(Text("Your order is ready."), to="+447700900123", key="order-1007-r
 """
 
 from .bell import ring
+from .consent import opt_in, opt_out
 from .door import Draft, Queued, check, queue, queue_many
 from .drain import Drain, Drained, drain, has_work, sweep
 from .rules import HOLD_WINDOW, region_of, resolve_sender
@@ -25,6 +26,8 @@ __all__ = [
     "edit",
     "has_work",
     "mark_arrived",
+    "opt_in",
+    "opt_out",
     "queue",
     "queue_many",
     "region_of",

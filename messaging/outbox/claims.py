@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 from django.db import connections, router, transaction
 
 from .. import adapters, conf
+from ..consent import IS_CONFIRMATION
 from ..delivery import Attempt, one_statement
 from ..events import Status
 from ..models import (
@@ -179,7 +180,7 @@ def begin(alias: str, attempts: Sequence[Attempt], now: datetime, lease: float) 
           AND (
             SELECT s.is_active AND p.is_active AND {_running("s")} AND {_running("p")}
               AND (m.kind = 'template' OR {CONDITION})
-              AND (SELECT a.opted_out_at IS NULL AND
+              AND (SELECT {IS_CONFIRMATION} OR a.opted_out_at IS NULL AND
                      (SELECT k.opted_out_at IS NULL FROM {_CONTACT} k WHERE k.id = a.contact_id)
                    FROM {_ADDRESS} a WHERE a.id = c.address_id)
             FROM {_CONVERSATION} c, {_SENDER} s, {_PROVIDER} p

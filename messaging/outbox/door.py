@@ -112,7 +112,10 @@ def queue(
 
 def queue_draft(draft: Draft) -> Message:
     """Queue one draft; raises what `queue` raises."""
-    queued = queue_many([draft])
+    return _only(queue_many([draft]))
+
+
+def _only(queued: Queued) -> Message:
     if queued.refused:
         raise queued.refused[0][1]
     message = queued.messages[0]
@@ -120,13 +123,21 @@ def queue_draft(draft: Draft) -> Message:
     return message
 
 
+def queue_own(draft: Draft) -> Message:
+    """Queue one draft under a key of ours; raises what `queue` raises."""
+    return _only(_queue_all([draft], Rules(ours=True)))
+
+
 def queue_many(drafts: Iterable[Draft]) -> Queued:
     """Queue thousands in a few statements per thousand; refusals are returned, not raised.
 
     All rows join the caller's transaction, or one of their own.
     """
+    return _queue_all(drafts, Rules())
+
+
+def _queue_all(drafts: Iterable[Draft], rules: Rules) -> Queued:
     done = Queued()
-    rules = Rules()
     changed: set[int] = set()
     alias = router.db_for_write(Message)
     with transaction.atomic(using=alias):
@@ -189,6 +200,7 @@ def _queue_chunk(drafts: Sequence[Draft], rules: Rules, done: Queued) -> set[int
         if number in refused:
             continue
         try:
+            rules.admit_key(draft.key)
             place = places.of(number)
             if draft.key and draft.key in known:
                 found[number] = _same(known[draft.key], draft, place)

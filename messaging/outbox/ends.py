@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db import connections, transaction
 
-from .. import conf
+from .. import conf, consent
 from ..delivery import TIME_COLUMNS, Attempt, announce, touch
 from ..errors import ErrorClass
 from ..events import Source, Status
@@ -50,7 +50,7 @@ def _why_left(row: Message, now: datetime) -> tuple[Status, str] | None:
     if row.expires_at is not None and row.expires_at <= now:
         return Status.EXPIRED, ""
     address = row.conversation.address
-    if address.opted_out:
+    if address.opted_out and not consent.is_confirmation(row.key, address.pk):
         return Status.FAILED, ErrorClass.OPTED_OUT.value
     if row.kind != "template":
         closed = not _window_open(row, now)

@@ -39,7 +39,8 @@ _MOST_STORED: Final = 1000
 class Rules:
     """The checks of one batch. Equal contents are checked once per sender."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ours: bool = False) -> None:
+        self._ours = ours
         self._senders: dict[int, Sender | None] = {}
         self._adapters: dict[int, Adapter] = {}
         self._files: dict[tuple[type[Adapter], str, Media], tuple[str, ...]] = {}
@@ -136,9 +137,17 @@ class Rules:
             self._files[key] = media.refusals(content, cls)
         return self._files[key]
 
+    def admit_key(self, key: str | None) -> None:
+        """Our own keys let a message pass where others may not: nobody else has them."""
+        # In any letter case: SQLite's LIKE knows none.
+        if key and key.lower().startswith(consent.OUR_KEYS) and not self._ours:
+            raise InvalidContent(
+                _("A key cannot begin with “%(start)s”.") % {"start": consent.OUR_KEYS}
+            )
+
     def admit(self, draft: Draft, place: Place, now: datetime) -> bool:
         """Let a draft pass or raise why not. True where it is to be held for the window."""
-        self._admit_place(place)
+        self._admit_place(draft, place)
         if refusals := self.validate(draft.content, place.sender).refusals:
             raise InvalidContent("\n".join(refusals))
         if isinstance(draft.content, TemplateMessage):
@@ -146,13 +155,15 @@ class Rules:
             return False
         return self._admit_freeform(draft, place, now)
 
-    def _admit_place(self, place: Place) -> None:
+    def _admit_place(self, draft: Draft, place: Place) -> None:
         if place.kind == AddressKind.GROUP:
             raise InvalidAddress(_("Messages to groups cannot be sent."))
         if place.kind != AddressKind.PHONE:
             raise InvalidAddress(
                 _("This person's number is hidden by WhatsApp; they cannot be written to.")
             )
+        if place.address is not None and consent.is_confirmation(draft.key, place.address.pk):
+            return
         if reason := consent.refusal(*place.opted_out_at, suppressed=place.suppressed):
             raise OptedOut(reason)
 
