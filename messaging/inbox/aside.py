@@ -51,12 +51,19 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def set_aside(provider: Provider, body: str, error: str) -> WebhookDelivery:
-    """Keep one message of a report that could not be recorded; the sweep tries it again."""
+def set_aside(provider: Provider, body: str, error: str) -> None:
+    """Keep one message of a report that could not be recorded; the sweep tries it again.
+
+    Reports repeat themselves: what waits already is not kept twice.
+    """
     now = clock.now()
-    return WebhookDelivery.objects.create(
+    digests = keyed_digests("delivery", hashlib.sha256(body.encode()).hexdigest())
+    waiting = WebhookDelivery.objects.filter(provider=provider, digest__in=digests)
+    if waiting.exclude(state=DeliveryState.PROCESSED).exists():
+        return
+    WebhookDelivery.objects.create(
         provider=provider,
-        digest=keyed_digests("delivery", hashlib.sha256(body.encode()).hexdigest())[0],
+        digest=digests[0],
         content_type=CONTENT_TYPE,
         body=body,
         state=DeliveryState.FAILED,

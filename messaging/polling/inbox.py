@@ -18,12 +18,10 @@ from ..adapters.base import Adapter, InboxPage
 from ..adapters.times import zone_of
 from ..events import Source
 from ..models import Message, Sender, WebhookDelivery
+from .reports import LONGEST_POLL
 
 #: How far back the first look at an inbox goes.
 FIRST_DAYS: Final = timedelta(days=7)
-
-#: One look may take so long, in seconds.
-LONGEST_POLL: Final = 60.0
 
 #: Pages in one go; the rest waits for the next look.
 _MOST_PAGES: Final = 50
@@ -70,6 +68,7 @@ def _new_pages(sender: Sender, adapter: Adapter) -> Iterator[InboxPage]:
         else:
             now = clock.now()
             page = adapter.fetch_inbox(now - FIRST_DAYS, now)
+            _note_whole(sender, now)  # more than two days of it
         yield page
         # A gateway that always says there is more must not keep us for ever.
         if page.complete or sender.inbox_cursor == before:
@@ -98,14 +97,15 @@ def _reconcile(sender: Sender, adapter: Adapter) -> int:
     last = sender.inbox_reconciled_at
     if last is not None and last.astimezone(zone).date() == now.astimezone(zone).date():
         return 0
-    found = _record(sender, InboxPage(events=adapter.fetch_inbox(_day_before(now), now).events))
-    sender.inbox_reconciled_at = now
-    Sender.objects.filter(pk=sender.pk).update(inbox_reconciled_at=now)
+    events = adapter.fetch_inbox(now - timedelta(days=1), now).events
+    found = _record(sender, InboxPage(events=events))
+    _note_whole(sender, now)
     return found
 
 
-def _day_before(now: datetime) -> datetime:
-    return now - timedelta(days=1)
+def _note_whole(sender: Sender, now: datetime) -> None:
+    sender.inbox_reconciled_at = now
+    Sender.objects.filter(pk=sender.pk).update(inbox_reconciled_at=now)
 
 
 def wait_for_inbox(sender: Sender, now: datetime) -> int:

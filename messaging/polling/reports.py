@@ -27,7 +27,7 @@ LATER: Final = 120
 IDLE: Final = 600
 
 #: How long one sender's report may take, in seconds.
-LONGEST_POLL: Final = 60.0
+LONGEST_POLL: Final = 40.0
 
 #: A row of the report belongs to an attempt when it was made within these of its start and end.
 _BEFORE: Final = timedelta(minutes=2)

@@ -19,12 +19,13 @@ from .reports import IDLE, JUST_NOW, LATER, outstanding, poll_reports, wait_for_
 
 logger = logging.getLogger("messaging")
 
-#: How long polling goes on to the next sender, in seconds: with the longest poll that is less
-#: than a task may take.
+#: How long polling goes on to the next sender, and within one to its next question, in seconds.
+#: With the longest question (LONGEST_POLL) that is less than a task may take.
 _MOST_SECONDS: Final = 40.0
+_MOST_FOR_ONE: Final = 30.0
 
 #: How long one poll may take before another worker may try, in seconds.
-_LEASE: Final = 150
+_LEASE: Final = 120
 
 #: How often a phone is asked whether it is connected: while all is well, and while it is not.
 _CHECK_CONNECTED: Final = timedelta(minutes=10)
@@ -103,27 +104,34 @@ def _take_lease(sender: Sender, now: datetime) -> bool:
 
 def _poll_quietly(sender: Sender) -> Polled:
     """Ask one sender for all that is due. What fails in one part harms no other."""
-    now = clock.now()
+    now, end = clock.now(), time.monotonic() + _MOST_FOR_ONE
     done = Polled()
     cls = sender.provider.adapter_class
     waits = [IDLE]
-    if cls.needs_pairing and _connection_due(sender, now):
-        _attempt(sender, lambda: check_connection(sender), waits)
-    if cls.supports("fetch_statuses"):
 
-        def reports() -> None:
-            if outstanding(sender, now).exists():
-                done.changed = poll_reports(sender)
-            waits.append(wait_for_reports(sender, now))
+    def connection() -> None:
+        if _connection_due(sender, now):
+            check_connection(sender)
 
-        _attempt(sender, reports, waits)
-    if cls.supports("fetch_inbox"):
+    def reports() -> None:
+        if outstanding(sender, now).exists():
+            done.changed = poll_reports(sender)
+        waits.append(wait_for_reports(sender, now))
 
-        def received() -> None:
-            done.received = poll_inbox(sender)
-            waits.append(wait_for_inbox(sender, clock.now()))
+    def received() -> None:
+        done.received = poll_inbox(sender)
+        waits.append(wait_for_inbox(sender, clock.now()))
 
-        _attempt(sender, received, waits)
+    jobs = {
+        connection: cls.needs_pairing,
+        reports: cls.supports("fetch_statuses"),
+        received: cls.supports("fetch_inbox"),
+    }
+    for job in [job for job, wanted in jobs.items() if wanted]:
+        if time.monotonic() >= end:
+            waits.append(JUST_NOW)  # the rest next time, soon
+            break
+        _attempt(sender, job, waits)
     due_at = clock.now() + timedelta(seconds=min(waits))
     Sender.objects.filter(pk=sender.pk).update(poll_due_at=due_at)
     return done
@@ -163,7 +171,9 @@ def _connection_due(sender: Sender, now: datetime) -> bool:
 def check_connection(sender: Sender) -> bool:
     """Ask whether the phone is connected, and act on it: pause, or resume. Raises GatewayError."""
     Sender.objects.filter(pk=sender.pk).update(connection_checked_at=clock.now())
-    answer = sender.connect().connection()
+    adapter = sender.connect()
+    with adapter.http.within(_MOST_FOR_ONE):
+        answer = adapter.connection()
     if answer.instance_id and answer.instance_id != sender.instance_id:
         sender.instance_id = answer.instance_id
         sender.save(update_fields=["instance_id"])
