@@ -35,8 +35,8 @@ PNG = b"".join(
     ]
 )
 CODE = base64.b64encode(PNG).decode()
-LINK = BY_NUMBER["3.2"].answers[0][1]
-LINK["data"] = LINK["data"].replace(" ", "")  # a line of print ended there
+PRINTED = BY_NUMBER["3.2"].answers[0][1]
+LINK = PRINTED | {"data": PRINTED["data"].replace(" ", "")}  # a line of print ended there
 FAILED = {"status": "error", "message": "15-QrCode failed"}
 NO_DATA = BY_NUMBER["6."].answers[1]
 REFUSED = BY_NUMBER["6."].answers[2]
