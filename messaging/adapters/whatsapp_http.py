@@ -40,7 +40,7 @@ from .base import (
     Validation,
     WebhookRequest,
 )
-from .gateway_codes import everyone, message_id, never_left, refusal, unclear
+from .gateway_codes import everyone, never_left, refusal, unclear
 from .http import Answer, TransportError, read_failure, send_failure
 from .times import parse_time
 from .whatsapp_answers import (
@@ -53,7 +53,6 @@ from .whatsapp_answers import (
     documented_refusal,
     ids_of,
     is_connected,
-    redacted,
     refuses,
     service_hangs,
     word_of,
@@ -238,8 +237,7 @@ class WhatsAppHttp(WhatsAppCalls):
     def _connection(self, operation: str) -> Connection:
         answer, body = self._ask(operation)
         data = body.get("data")
-        instance_id = message_id(lower_keys(data).get("instanceid"))
-        found = phone.connection_of(body, redacted(data, [*self._secrets, instance_id]))
+        found = phone.connection_of(body, inbox.masked(data, self._secrets)[1])
         if found is None:
             raise GatewayError(read_failure(answer))
         if isinstance(data, str):

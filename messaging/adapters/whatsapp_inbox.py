@@ -83,7 +83,7 @@ def _chat_of(row: Mapping[str, Any]) -> tuple[str, str]:
 # --- One message ----------------------------------------------------------------------------------
 
 
-def _masked(body: object, secrets: Iterable[str]) -> tuple[str, Any]:
+def masked(body: object, secrets: Iterable[str]) -> tuple[str, Any]:
     """The instance id of a row or body, and the body without it and everything like it."""
     to = message_id(lower_keys(body).get("instanceid"))
     values = [*secrets, *([to] if len(to) >= SHORTEST_SECRET else [])]
@@ -157,7 +157,7 @@ def page(
 
 
 def _of_row(row: dict[str, Any], zone: tzinfo, secrets: list[str], base_url: str) -> Inbound:
-    to, shown = _masked(row, secrets)
+    to, shown = masked(row, secrets)
     return _inbound(shown, _said_by_row(shown, base_url), to, zone)
 
 
@@ -239,7 +239,7 @@ def read_webhook(request: WebhookRequest, *, zone: tzinfo, secrets: list[str]) -
     if not bodies:
         problems.append(_("The request holds no JSON object that can be read."))
     for body in bodies:
-        to, shown = _masked(body, secrets)
+        to, shown = masked(body, secrets)
         row = lower_keys(shown)
         report = _report_of(row)
         if report == "inbox":
