@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html_join
@@ -13,13 +13,22 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from .. import clock
-from ..models import ConsentSource, Contact, ContactAddress, Conversation, Message
+from ..models import Contact, ContactAddress, Conversation, Message
 from . import numbers, search
 from .base import Button, Labelled, MessagingAdmin, PeopleMixin, model_url
+from .consent import ConsentPage
 from .forms import AddressForm, ContactForm
 from .lanes import moment
 from .paging import TagFilter
+
+
+def opt_out_words(row: ContactAddress | Contact) -> str:
+    """Since when, how we know and what was said, with no number in it: all see this page."""
+    words = _("since %(date)s (%(source)s)") % {
+        "date": moment(row.opted_out_at),
+        "source": row.get_opt_out_source_display() or _("source not known"),
+    }
+    return f"{words}: {numbers.mask_text(row.opt_out_evidence)}" if row.opt_out_evidence else words
 
 
 class AddressInline(admin.TabularInline):
@@ -49,10 +58,7 @@ class AddressInline(admin.TabularInline):
                 if (obj.invalid_at)
                 else _("no")
             )
-        return _("%(date)s: %(source)s") % {
-            "date": moment(obj.opted_out_at),
-            "source": obj.get_opt_out_source_display() or _("source not known"),
-        }
+        return opt_out_words(obj)
 
 
 class ContactAdmin(PeopleMixin, MessagingAdmin):
@@ -79,6 +85,7 @@ class ContactAdmin(PeopleMixin, MessagingAdmin):
             permission="messaging.change_contact",
             method="opt_out",
             shown="may_be_written_to",
+            page=True,
         ),
         Button(
             name="opt-in",
@@ -86,6 +93,7 @@ class ContactAdmin(PeopleMixin, MessagingAdmin):
             permission="messaging.change_contact",
             method="opt_in",
             shown="is_opted_out",
+            page=True,
         ),
     ]
 
@@ -180,20 +188,13 @@ class ContactAdmin(PeopleMixin, MessagingAdmin):
 
     @admin.display(description=gettext_lazy("opted out"))
     def opt_out_details(self, obj: Contact) -> str:
-        found = [(None, obj)] if obj.opted_out_at else []
-        lines = [self._opt_out_line(row) for _label, row in found]
+        lines = [opt_out_words(obj)] if obj.opted_out_at else []
         lines += [
-            f"{numbers.mask(row.value)}: {self._opt_out_line(row)}"
+            f"{numbers.mask(row.value)}: {opt_out_words(row)}"
             for row in obj.addresses.all()
             if row.opted_out_at
         ]
         return "\n".join(lines) or _("No. They may be written to.")
-
-    def _opt_out_line(self, row: Any) -> str:
-        return _("opted out on %(date)s (%(source)s)") % {
-            "date": moment(row.opted_out_at),
-            "source": row.get_opt_out_source_display() or _("source not known"),
-        }
 
     @admin.display(description=gettext_lazy("conversations"))
     def conversation_links(self, obj: Contact) -> str:
@@ -210,30 +211,15 @@ class ContactAdmin(PeopleMixin, MessagingAdmin):
         return bool(obj.opted_out_at) or obj.addresses.filter(opted_out_at__isnull=False).exists()
 
     def may_be_written_to(self, request: HttpRequest, obj: Contact) -> bool:
-        return not self.is_opted_out(request, obj)
+        """By some number at least: a person may be out at one and in at another."""
+        rows = obj.addresses.filter(opted_out_at=None)
+        return not obj.opted_out_at and (rows.exists() or not obj.addresses.exists())
 
-    def opt_out(self, request: HttpRequest, obj: Contact) -> None:
-        values = {"opted_out_at": clock.now(), "opt_out_source": ConsentSource.PERSON}
-        if Contact.objects.filter(pk=obj.pk, opted_out_at=None).update(**values):
-            self.log_change(request, obj, _("Recorded an opt-out."))
-        self.message_user(
-            request,
-            _("Noted. This person is not written to any more; what still waits is not sent."),
-            messages.SUCCESS,
-        )
+    def opt_out(self, request: HttpRequest, obj: Contact) -> HttpResponse:
+        return ConsentPage(self, request, obj).opt_out()
 
-    def opt_in(self, request: HttpRequest, obj: Contact) -> None:
-        values: dict[str, Any] = {"opted_out_at": None, "opt_out_source": ""}
-        changed = Contact.objects.filter(pk=obj.pk).exclude(opted_out_at=None).update(**values)
-        changed += obj.addresses.exclude(opted_out_at=None).update(**values)
-        if changed:
-            Contact.objects.filter(pk=obj.pk).update(
-                consented_at=clock.now(), consent_source=ConsentSource.PERSON
-            )
-            self.log_change(request, obj, _("Recorded that they agree to messages again."))
-        self.message_user(
-            request, _("Noted. This person may be written to again."), messages.SUCCESS
-        )
+    def opt_in(self, request: HttpRequest, obj: Contact) -> HttpResponse:
+        return ConsentPage(self, request, obj).opt_in()
 
     def _may_press(self, request: HttpRequest, obj: Any, button: Button) -> bool:
         if button.permission == "messaging.change_contact":

@@ -94,7 +94,7 @@ def test_opting_out_and_in_again(boss: Client, office: Office) -> None:
     page = url("change", office.contact)
     assert b"They may be written to" in boss.get(page).content
     for _again in range(2):
-        boss.post(url("opt-out", office.contact))
+        boss.post(url("opt-out", office.contact), {"whom": "all", "evidence": "by phone"})
     office.contact.refresh_from_db()
     assert office.contact.opted_out_at is not None
     assert office.contact.opt_out_source == "person"
@@ -104,7 +104,7 @@ def test_opting_out_and_in_again(boss: Client, office: Office) -> None:
     assert LogEntry.objects.count() == 1
 
     ContactAddress.objects.update(opted_out_at=timezone.now(), opt_out_source="message")
-    boss.post(url("opt-in", office.contact))
+    boss.post(url("opt-in", office.contact), {"whom": "all", "evidence": "by letter"})
     office.contact.refresh_from_db()
     assert office.contact.opted_out_at is None
     assert office.contact.addresses.get().opted_out_at is None

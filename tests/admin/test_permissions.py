@@ -64,6 +64,8 @@ PAGES: list[tuple[str, str, set[str]]] = [
     ("contact_change", "contact", VIEW),
     ("contact_delete", "contact", SUPERVISORS),
     ("contact_history", "contact", STAFF),
+    ("contact_opt-out", "contact", STAFF),
+    ("contact_opt-in", "contact", STAFF),
     ("conversation_changelist", "", VIEW),
     ("conversation_change", "conversation", VIEW),
     ("conversation_add", "", NOBODY),
@@ -96,8 +98,6 @@ STEPS: list[tuple[str, str, set[str]]] = [
     ("provider_pause", "provider", SUPERVISORS),
     ("provider_resume", "provider", SUPERVISORS),
     ("template_duplicate", "template", SUPERVISORS),
-    ("contact_opt-out", "contact", STAFF),
-    ("contact_opt-in", "contact", STAFF),
 ]
 
 #: (list, action, who may run it)
