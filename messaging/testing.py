@@ -29,11 +29,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, overload
 from unittest import mock
+from uuid import uuid4
 
-from . import background, clock, outbox
+from . import background, clock, inbox, outbox
 from .adapters.dummy import ACCEPTED, Dummy, DummyMessage
 from .content import Content, Text
-from .events import Direction
+from .events import Direction, Inbound, Source
 from .models import (
     Contact,
     ContactAddress,
@@ -50,7 +51,7 @@ from .window import LENGTH
 #: Seconds after which a delivery that finds no end is given up.
 _PATIENCE: Final = 60.0
 
-__all__ = ["Captured", "CapturedMessage", "capture", "make_sender", "open_window"]
+__all__ = ["Captured", "CapturedMessage", "capture", "make_sender", "open_window", "receive"]
 
 
 def make_sender(
@@ -102,6 +103,27 @@ def open_window(
     conversation.window_opened_by = WindowOpenedBy.INBOUND
     conversation.save(update_fields=["last_inbound_at", "window_expires_at", "window_opened_by"])
     return conversation
+
+
+def receive(
+    text: str,
+    *,
+    from_: str,
+    sender: Sender | None = None,
+    occurred_at: datetime | None = None,
+    **values: Any,
+) -> Message:
+    """As if a customer had written `text` from `from_` (`+E164`): everything follows as in life.
+
+    The window opens, held messages become due, STOP opts out, receivers of `message_received` are
+    told after commit. `values` are further fields of `messaging.events.Inbound`, such as `kind`,
+    `content` and `name`.
+    """
+    row = outbox.resolve_sender(sender)
+    given = {"external_id": f"test-{uuid4().hex}", "content": Text(text).to_json(), **values}
+    event = Inbound(address=from_, text=text, occurred_at=occurred_at, **given)
+    (message,) = inbox.record(row.provider, [event], Source.WEBHOOK, sender=row).messages
+    return message
 
 
 @dataclass(frozen=True, slots=True)

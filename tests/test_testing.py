@@ -112,3 +112,28 @@ def test_the_first_sender_is_the_default_and_needs_no_key(settings: Any) -> None
         outbox.queue(Text("b"), to=NUMBER, sender=second)
         sent.deliver()
     assert [item.sender for item in Dummy.sent] == ["+447700900001", ""]
+
+
+# What customers write
+
+
+def test_a_customer_writes_and_everything_follows(
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    sender = testing.make_sender(window_policy="inbound_only")
+    heard: list[str] = []
+
+    def answer(message: Message, **_values: Any) -> None:
+        heard.append(message.text)
+        outbox.queue(Text("We are open until six."), to=message.conversation)
+
+    signals.message_received.connect(answer)
+    try:
+        with testing.capture() as sent, django_capture_on_commit_callbacks(execute=True):
+            testing.receive("Are you open?", from_="+447700900123", sender=sender, name="Asha")
+    finally:
+        signals.message_received.disconnect(answer)
+    assert (heard, sent.texts) == (["Are you open?"], ["We are open until six."])
+    with pytest.raises(OptedOut):
+        testing.receive("Stop", from_="+447700900123")
+        outbox.queue(Text("But"), to="+447700900123")

@@ -144,8 +144,13 @@ def _parts(request: HttpRequest, raw: bytes, content_type: str) -> WebhookReques
     except (MultiPartParserError, RequestDataTooBig, SuspiciousOperation, ValueError):
         return None
     kept: list[WebhookFile] = []
+    texts = {name: str(value) for name, value in fields.items()}
     for field, uploads in files.lists():
         for upload in uploads:
+            if field == "json" and field not in texts:
+                # The description itself, sent as if it were a file.
+                texts[field] = upload.read().decode("utf-8", "replace")
+                continue
             try:
                 row = media.keep_upload(upload, upload.name or "", upload.content_type or "")
             except Refused:
@@ -161,6 +166,6 @@ def _parts(request: HttpRequest, raw: bytes, content_type: str) -> WebhookReques
             )
     return WebhookRequest(
         content_type=content_type,
-        fields={name: str(value).replace("\x00", "\ufffd") for name, value in fields.items()},
+        fields={name: value.replace("\x00", "\ufffd") for name, value in texts.items()},
         files=tuple(kept),
     )

@@ -29,7 +29,7 @@ from typing import Any
 import time_machine
 from django.db import OperationalError, connection
 
-from messaging import background
+from messaging import background, inbox
 from messaging.adapters import exchange
 from messaging.adapters.base import Outbound, SendOutcome
 from messaging.adapters.whatsapp_http import WhatsAppHttp
@@ -144,6 +144,8 @@ _CRASHES: dict[str, Callable[[Crash], None]] = {
     # Written, not committed: `_write` runs inside the transaction.
     "in_flush": lambda crash: _after(flush, "_write", crash),
     "after_recording": lambda crash: _after(drain, "finish", crash),
+    # No step of a message's way out: a page of an inbox is recorded, its cursor not moved.
+    "in_page": lambda crash: _after(inbox, "record_page", crash),
 }
 
 
