@@ -21,10 +21,29 @@ from .errors import ConfigurationError, ErrorClass, GatewayError
 from .events import Status
 from .i18n import gettext as _
 from .i18n import ngettext
-from .models import Heartbeat, LaneBase, Message, PauseReason, Provider, Sender
+from .models import (
+    Connection,
+    DeliveryState,
+    Heartbeat,
+    LaneBase,
+    Message,
+    PauseReason,
+    Provider,
+    Sender,
+    WebhookDelivery,
+)
 
 #: A worker that has not written its heartbeat for so long is not working.
 SILENT_AFTER: Final = timedelta(seconds=60)
+
+#: An inbox that was not read for so long is being missed: idle ones are read every few minutes.
+UNREAD_AFTER: Final = timedelta(minutes=30)
+
+#: A delivery that failed so often does not fail by chance.
+_OFTEN: Final = 3
+
+#: Counted no further: these are sentences, not statistics.
+_ENOUGH: Final = 1000
 
 
 class Lease:
@@ -184,6 +203,9 @@ def findings() -> list[Finding]:
     found = [
         *_worker_findings(now),
         *_sender_findings(now),
+        *_delivery_findings(),
+        *_phone_findings(),
+        *_inbox_findings(now),
         *_message_findings(now),
         *_setting_findings(),
     ]
@@ -192,10 +214,14 @@ def findings() -> list[Finding]:
 
 
 def banners() -> list[str]:
-    """What staff should see on top of our pages: silent worker, paused accounts."""
+    """What staff should see on top of our pages: silent worker, paused accounts, what came in
+    and waits, phones that are away."""
     now = clock.now()
-    texts = [item.text for item in _worker_findings(now) if item.level == "error"]
-    return texts + [item.text for item in _pause_findings(now)]
+    found = [item for item in _worker_findings(now) if item.level == "error"]
+    # Without a worker no inbox is read; that is said once.
+    unread = [] if found else _inbox_findings(now)
+    found += [*_pause_findings(now), *_delivery_findings(), *_phone_findings(), *unread]
+    return [item.text for item in found]
 
 
 def _worker_findings(now: datetime) -> list[Finding]:
@@ -251,6 +277,76 @@ def _until(lane: LaneBase) -> str:
     if lane.paused_until is None:
         return _("Resume it in the admin when the cause is gone.")
     return _("It is tried again by itself; or resume it in the admin.")
+
+
+def _delivery_findings() -> list[Finding]:
+    """What gateways posted and is not yet in the conversations."""
+    found: list[Finding] = []
+    rows = WebhookDelivery.objects.filter(state=DeliveryState.QUARANTINED)
+    if count := rows[:_ENOUGH].count():
+        text = ngettext(
+            "%(count)d webhook delivery waits in quarantine: it could not be read or placed.",
+            "%(count)d webhook deliveries wait in quarantine: they could not be read or placed.",
+            count,
+        )
+        hint = _("Open “Webhook deliveries”: each says why. Then process them again.")
+        found.append(Finding(level="warning", text=text % {"count": count}, hint=hint))
+    rows = WebhookDelivery.objects.filter(state=DeliveryState.FAILED, attempts__gte=_OFTEN)
+    if count := rows[:_ENOUGH].count():
+        text = ngettext(
+            "%(count)d webhook delivery keeps failing.",
+            "%(count)d webhook deliveries keep failing.",
+            count,
+        )
+        hint = _("Open “Webhook deliveries”, and look at the log of the web server or worker.")
+        found.append(Finding(level="warning", text=text % {"count": count}, hint=hint))
+    return found
+
+
+def _phone_findings() -> list[Finding]:
+    """Phones that are away and not named as paused already."""
+    rows = Sender.objects.filter(
+        is_active=True, provider__is_active=True, connection=Connection.DISCONNECTED
+    ).exclude(pause_reason=PauseReason.DISCONNECTED)
+    return [
+        Finding(
+            level="warning",
+            text=_("%(sender)s: the phone is not connected.") % {"sender": sender},
+            hint=_("Pair it on the sender's page, or with messaging_pair."),
+        )
+        for sender in rows.select_related("provider")
+        if _declares(sender, "needs_pairing")
+    ]
+
+
+def _inbox_findings(now: datetime) -> list[Finding]:
+    """Inboxes nobody has read for long, of senders that can be asked."""
+    limit = now - UNREAD_AFTER
+    old = Q(inbox_polled_at__lt=limit) | Q(inbox_polled_at=None, created_at__lt=limit)
+    rows = Sender.objects.filter(old, is_active=True, provider__is_active=True)
+    return [
+        Finding(
+            level="warning",
+            text=_("%(sender)s: the inbox was not read for more than %(minutes)d minutes.")
+            % {"sender": sender, "minutes": UNREAD_AFTER.total_seconds() // 60},
+            hint=_("“Poll now” on the sender's page says what is the matter."),
+        )
+        for sender in rows.select_related("provider")
+        if _declares(sender, "fetch_inbox") and not _is_away(sender)
+    ]
+
+
+def _declares(sender: Sender, what: str) -> bool:
+    """Whether the sender's gateway pairs phones, or has an operation."""
+    if not adapters.is_known(sender.provider.adapter):
+        return False
+    cls = sender.provider.adapter_class
+    return cls.needs_pairing if what == "needs_pairing" else cls.supports(what)
+
+
+def _is_away(sender: Sender) -> bool:
+    """A phone that is not there: that is said instead."""
+    return sender.provider.adapter_class.needs_pairing and sender.connection != Connection.CONNECTED
 
 
 def _message_findings(now: datetime) -> list[Finding]:

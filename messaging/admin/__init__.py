@@ -12,6 +12,7 @@ from django.db.models import Model
 from ..models import (
     Contact,
     Conversation,
+    Group,
     Label,
     Message,
     Provider,
@@ -19,9 +20,12 @@ from ..models import (
     Sender,
     Tag,
     Template,
+    WebhookDelivery,
 )
 from .contacts import ContactAdmin, NameAdmin
 from .conversations import ConversationAdmin
+from .deliveries import WebhookDeliveryAdmin
+from .groups import GroupAdmin
 from .logs import ProviderCallAdmin
 from .messages import MessageAdmin
 from .providers import ProviderAdmin
@@ -39,7 +43,9 @@ _SCREENS: dict[type[Model], type[admin.ModelAdmin]] = {
     Label: NameAdmin,
     Conversation: ConversationAdmin,
     Message: MessageAdmin,
+    Group: GroupAdmin,
     ProviderCall: ProviderCallAdmin,
+    WebhookDelivery: WebhookDeliveryAdmin,
 }
 
 

@@ -7,6 +7,7 @@ that nobody who may edit a provider can send its secrets to a server of their ow
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from zoneinfo import available_timezones
@@ -23,11 +24,25 @@ from django.utils.translation import gettext_lazy
 from .. import adapters, addresses, conf
 from ..adapters.base import SMS, Adapter, CredentialField, OptionField
 from ..errors import ConfigurationError, DecryptionError, InvalidAddress
+from ..i18n import gettext_lazy as lazy_words
 from ..models import Channel, Provider, Sender, account_digests
 
 CREDENTIAL: Final = "credential_"
 OPTION: Final = "option_"
 MOVED: Final = "_messaging_moved"
+
+#: What every gateway that posts to us may be held to.
+RECEIVING: Final = (
+    OptionField(
+        name="webhook_addresses",
+        label=lazy_words("Webhook allowed from"),
+        help=lazy_words(
+            "IP addresses or networks the gateway posts from, such as 203.0.113.7 or "
+            "198.51.100.0/24, with commas between. Posts from elsewhere are turned away. Empty: "
+            "from everywhere. Behind a proxy, make sure that your server knows the real address."
+        ),
+    ),
+)
 
 
 class SecretInput(forms.PasswordInput):
@@ -46,6 +61,11 @@ def adapter_of(slug: str) -> type[Adapter] | None:
         return adapters.adapter_class(slug)
     except ConfigurationError:
         return None
+
+
+def options_of(cls: type[Adapter]) -> tuple[OptionField, ...]:
+    """The adapter's own settings, and those of everything that receives."""
+    return (*cls.options, *(RECEIVING if cls.supports("parse_webhook") else ()))
 
 
 def credential_names(specs: Iterable[CredentialField]) -> list[str]:
@@ -164,7 +184,7 @@ class ProviderForm(SecretsForm):
             # A gateway that takes no credentials (the dummy) has no address either.
             signs = bool(cls.provider_credentials or cls.sender_credentials)
             self.fields["base_url"].required = signs and not cls.default_base_url
-        for spec in cls.options:
+        for spec in options_of(cls):
             self.initial[OPTION + spec.name] = row.options.get(spec.name, spec.default)
 
     def drops_stored(self) -> bool:
@@ -194,6 +214,18 @@ class ProviderForm(SecretsForm):
             raise ValidationError(_("Enter a time zone such as Europe/London or UTC."))
         return value
 
+    def clean_option_webhook_addresses(self) -> str:
+        listed = str(self.cleaned_data["option_webhook_addresses"]).replace(",", " ").split()
+        for item in listed:
+            try:
+                ipaddress.ip_network(item, strict=False)
+            except ValueError:
+                raise ValidationError(
+                    _("“%(item)s” is no IP address or network. Write 203.0.113.7 or 10.0.0.0/8.")
+                    % {"item": item}
+                ) from None
+        return ", ".join(listed)
+
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         if self.adapter is None:
@@ -207,10 +239,13 @@ class ProviderForm(SecretsForm):
         return data
 
     def _clean_options(self, cls: type[Adapter]) -> None:
+        stored = self.instance.options
         given = {
-            spec.name: self.cleaned_data[OPTION + spec.name]
-            for spec in cls.options
-            if OPTION + spec.name in self.cleaned_data
+            spec.name: value
+            for spec in options_of(cls)
+            if (value := self.cleaned_data.get(OPTION + spec.name)) is not None
+            # Nothing, where nothing is what there was.
+            and (value or spec.default or spec.name in stored)
         }
         values = {**self.instance.options, **given}
         if values != self.instance.options:
@@ -330,7 +365,7 @@ class SenderFormSet(BaseInlineFormSet):
 
 def provider_form(cls: type[Adapter] | None) -> type[SecretsForm]:
     """The provider's form with the fields this adapter declares."""
-    specs, options = (cls.provider_credentials, cls.options) if cls else ((), ())
+    specs, options = (cls.provider_credentials, options_of(cls)) if cls else ((), ())
     fields = {**credential_fields(specs), **option_fields(options)}
     return type("ProviderForm", (ProviderForm,), {"adapter": cls, "specs": specs, **fields})
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from .. import clock
+from .. import clock, health, sync
+from ..errors import GatewayError
 from ..models import (
     Contact,
     ContactAddress,
@@ -22,6 +23,7 @@ from ..models import (
 )
 from ..window import Window
 from . import numbers, scope, search
+from .accounts import adapter_of
 from .base import Button, MessagingAdmin, PeopleMixin, model_url
 from .lanes import moment
 from .paging import SenderFilter
@@ -47,6 +49,13 @@ class ConversationAdmin(PeopleMixin, MessagingAdmin):
             permission="messaging.send_message",
             method="open_send",
             page=True,
+        ),
+        Button(
+            name="ask-window",
+            label=gettext_lazy("Ask the gateway"),
+            permission="messaging.send_message",
+            method="ask_window",
+            shown="can_ask_window",
         ),
     ]
 
@@ -174,6 +183,25 @@ class ConversationAdmin(PeopleMixin, MessagingAdmin):
     def open_send(self, request: HttpRequest, obj: Conversation) -> HttpResponse:
         url = model_url(self.admin_site, Message, "send")
         return HttpResponseRedirect(f"{url}?conversation={obj.pk}")
+
+    def can_ask_window(self, request: HttpRequest, obj: Conversation) -> bool:
+        cls = adapter_of(obj.sender.adapter_slug())
+        return cls is not None and cls.supports("session_status") and _window_of(obj).limited
+
+    def ask_window(self, request: HttpRequest, obj: Conversation) -> None:
+        """Ask whether the reply window is open; what the gateway says may extend it."""
+        try:
+            is_open = sync.ask_window(obj)
+        except GatewayError as error:
+            self.message_user(request, health.explain(error), messages.ERROR)
+            return
+        said = (
+            _("The gateway says that the reply window is open.")
+            if is_open
+            else _("The gateway says that the reply window is closed.")
+        )
+        here = _("Here: %(window)s.") % {"window": self.window(obj)}
+        self.message_user(request, f"{said} {here}", messages.SUCCESS)
 
 
 def _window_of(obj: Conversation) -> Window:

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from ..addresses import is_phone
-from ..models import Contact, ContactAddress, Conversation
+from ..models import Contact, ContactAddress, Conversation, Group
 
 PERMISSION: Final = "messaging.view_full_number"
 
@@ -88,4 +88,7 @@ def label(row: Any, *, full: bool) -> str:
             "person": person(row.address, full=full),
             "sender": row.sender.name,
         }
+    if isinstance(row, Group):
+        # Without a name there is its id, which may begin with the number of who made it.
+        return row.name or plain(row.external_id, full=full)
     return str(row)

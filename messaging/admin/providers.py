@@ -18,16 +18,19 @@ from .accounts import (
     MOVED,
     POLICY_HELP,
     RATE_HELP,
+    RECEIVING,
     RECIPIENTS_HELP,
     SenderFormSet,
     adapter_of,
     credential_names,
     option_names,
+    options_of,
     provider_form,
     sender_form,
 )
 from .base import model_url, save_changed
 from .lanes import MANAGE, LaneAdmin, moment
+from .receiving import ProviderReceiving
 
 #: A provider with more senders shows a link to them instead of their forms.
 MOST_INLINE = 25
@@ -76,12 +79,13 @@ class SenderInline(admin.StackedInline):
         return super().has_change_permission(request, obj) and request.user.has_perm(MANAGE)
 
 
-class ProviderAdmin(LaneAdmin):
+class ProviderAdmin(ProviderReceiving):
     list_display = ["name", "gateway", "base_url", "sender_count", "state", "balance"]
     list_filter = ["is_active"]
     search_fields = ["name"]
     inlines = [SenderInline]
     ordering = ["name"]
+    buttons = [*ProviderReceiving.receiving_buttons, *LaneAdmin.buttons]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
         rows = super().get_queryset(request)
@@ -154,6 +158,8 @@ class ProviderAdmin(LaneAdmin):
             balance = ["balance_details"] if is_lane else []
             shown = ["state_details", *balance, "sender_count"]
             found.append((_("State"), {"fields": shown}))
+        if cls and may_change and len(options_of(cls)) > len(cls.options):
+            found.append((_("Receiving"), {"fields": option_names(RECEIVING)}))
         return found
 
     def get_form(

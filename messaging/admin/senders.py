@@ -16,7 +16,9 @@ from .accounts import RATE_HELP, adapter_of, credential_names, sender_form
 from .base import Button, HostFieldsMixin, model_url
 from .lanes import MANAGE, LaneAdmin
 from .numbers import shown
+from .pairing import PAIR, PairingAdmin
 from .providers import save_sender
+from .receiving import SenderReceiving
 
 
 class AccessInline(HostFieldsMixin, admin.TabularInline):
@@ -41,7 +43,7 @@ class AccessInline(HostFieldsMixin, admin.TabularInline):
         return request.user.has_perm(MANAGE)
 
 
-class SenderAdmin(LaneAdmin):
+class SenderAdmin(PairingAdmin, SenderReceiving):
     list_display = ["name", "number", "channel", "provider", "connection", "state"]
     list_filter = ["channel", "connection", "is_active"]
     list_select_related = ["provider"]
@@ -57,6 +59,8 @@ class SenderAdmin(LaneAdmin):
             shown="can_send",
             page=True,
         ),
+        *PairingAdmin.pairing_buttons,
+        *SenderReceiving.receiving_buttons,
         *LaneAdmin.buttons,
     ]
 
@@ -71,6 +75,13 @@ class SenderAdmin(LaneAdmin):
 
     # Columns
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        if not request.user.has_perm(PAIR):
+            return list(self.list_display)
+        return [
+            "connection_and_link" if name == "connection" else name for name in self.list_display
+        ]
+
     @admin.display(description=gettext_lazy("number"), ordering="address")
     def number(self, obj: Sender) -> str:
         return shown(obj.address, full=True)
@@ -83,7 +94,8 @@ class SenderAdmin(LaneAdmin):
     # The form
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["provider", "connection", "state_details", "balance_details", "messages_link"]
+        state = ["connection", "state_details", "balance_details", "receiving", "messages_link"]
+        return ["provider", *state]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         cls = self._adapter(request, obj)
@@ -93,7 +105,7 @@ class SenderAdmin(LaneAdmin):
         if obj is None:
             return [(None, {"fields": [*fields, ("is_active", "is_default")]})]
         rate = ["rate"] if own else []
-        state = ["connection", "state_details", "balance_details", "messages_link"]
+        state = ["connection", "state_details", "balance_details", "receiving", "messages_link"]
         return [
             (
                 None,

@@ -50,7 +50,7 @@ SUPERVISOR: Final = AGENT | {
     "send_broadcast",
     "view_provider",
     *_all("tag", "label", "cannedreply", "segment", "template", "broadcast"),
-    *_all("group", "groupmember", "recipient", acts=("view",)),
+    *_all("group", "groupmember", "recipient", "webhookdelivery", acts=("view",)),
     "delete_contact",
     "delete_contactaddress",
 }
@@ -59,6 +59,7 @@ SUPERVISOR: Final = AGENT | {
 MANAGER: Final = SUPERVISOR | {
     "manage_provider",
     "pair_sender",
+    "replay_webhookdelivery",
     *_all("provider", "sender", "webhooktoken", "senderaccess"),
     *_all("providercall", "webhookdelivery", acts=("view",)),
 }
