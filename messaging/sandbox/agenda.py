@@ -54,7 +54,10 @@ class Agenda:
     def _run(self) -> None:
         self._timer = None
         now = self._now()
-        while self._tasks and self._tasks[0][0] <= now:
-            heapq.heappop(self._tasks)[2]()
-        if self._timer is None:
-            self.wake()
+        try:
+            while self._tasks and self._tasks[0][0] <= now:
+                heapq.heappop(self._tasks)[2]()
+        finally:
+            # One task that fails must not stop the others.
+            if self._timer is None:
+                self.wake()

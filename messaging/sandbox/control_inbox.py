@@ -12,6 +12,7 @@ from .state import IS, WH, State
 from .webhooks import Webhooks
 
 STATUS_OPTIONS = ("status_webhook", "status_format")
+STATUS_FORMATS = ("form", "json", "words")
 
 
 class InboxControl:
@@ -52,6 +53,8 @@ class InboxControl:
     def post_webhooks(self, data: dict[str, Any]) -> Any:
         """Set the URL of an account's webhook; "" ends it."""
         account = self._account(str(data["account"]))
+        if data.get("status_format", "form") not in STATUS_FORMATS:
+            raise OptionError(f"status_format is one of {', '.join(STATUS_FORMATS)}")
         options = {"webhook": data["url"]} if "url" in data else {}
         if isinstance(account, IntelliSoftwareAccount):
             options |= {name: data[name] for name in STATUS_OPTIONS if data.get(name) is not None}

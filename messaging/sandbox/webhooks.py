@@ -53,7 +53,10 @@ class Webhooks:
             letter.waiters.append(waiter)
             self.early.append(waiter)
         for _ in range(max(1, settings.webhook_copies)):
-            self._hold(letter) if settings.webhook_batch > 1 else self._post(letter)
+            if settings.webhook_batch > 1:
+                self._hold(letter)
+            else:
+                self._post(letter)
 
     async def wait_early(self) -> None:
         """Until what the request in hand caused was posted, within reason."""

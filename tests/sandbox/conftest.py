@@ -17,6 +17,8 @@ from messaging.sandbox.accounts import (
     WH_TOKEN,
 )
 
+from .receiver import Receiver, receiving
+
 PHONE = "447700900123"
 OTHER = "447700900124"
 TIMEOUT = 10
@@ -33,6 +35,16 @@ def control(sandbox: Sandbox) -> SandboxClient:
     client = sandbox.control
     client.reset()
     return client
+
+
+@pytest.fixture
+def hook(control: SandboxClient) -> Iterator[Receiver]:
+    """A receiver that both gateways which post are told of."""
+    with receiving() as receiver:
+        control.webhook("whatsapp_http", f"{receiver.url}/wh")
+        control.webhook("intellisoftware", f"{receiver.url}/is")
+        yield receiver
+        control.reset()
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,16 @@ class Command(MessagingCommand):
                 help="age at which a message gets there; negative: never by itself",
             )
         parser.add_argument(
+            "--webhook",
+            metavar="GATEWAY=URL",
+            action="append",
+            default=[],
+            help=(
+                "where the sandbox's whatsapp_http or intellisoftware posts what comes in, an "
+                "address on this machine; may be given for both"
+            ),
+        )
+        parser.add_argument(
             "--make-providers",
             action="store_true",
             help="add (or correct) providers, senders and templates that speak to it",
@@ -56,6 +66,8 @@ class Command(MessagingCommand):
         for step in _STEPS:
             if (delay := options[f"{step}_after"]) is not None:
                 arguments.append(f"--{step}-after={delay}")
+        for webhook in options["webhook"]:
+            arguments.append(f"--webhook={webhook}")
         run(arguments)
 
     def _explain(self, url: str) -> None:
