@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -45,9 +45,10 @@ class Answer:
     """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
-    data: Any
+    # Not for error pages, which show every value: gateways quote tokens.
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    data: Any = field(repr=False)
     call: CallRecord
 
 

@@ -12,11 +12,13 @@ whether a byte of the request has left.
 from __future__ import annotations
 
 import json as jsonlib
+import logging
 import math
 import os
 import re
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +42,7 @@ from .answers import (
     read_failure,
     redact_json,
     send_failure,
+    unknown,
 )
 from .base import CallRecord, Upload
 from .exchange import ExchangeError, Limits, Received, exchange
@@ -55,6 +58,8 @@ __all__ = [
     "redact_json",
     "send_failure",
 ]
+
+logger = logging.getLogger("messaging")
 
 Pairs = Mapping[str, Any] | Sequence[tuple[str, Any]]
 
@@ -154,21 +159,27 @@ class Http:
         shown = ""
         failure: Failure | None = None
         received: Received | None = None
+        data = response = None
+        left = False
         try:
             route = self._route(url)
             shown = route.shown
             request = _encode(route, method, params, _body(form, json, files), headers)
+            left = True
             received = exchange(route.pool, method, request, self._limits(started, cap))
+            data = parse(received[2])
+            response = _stored(data, received, redact)
         except ExchangeError as error:
             failure = error.failure
-        data = parse(received[2]) if received else None
+        except Exception as error:
+            failure = _broken(error, left=left)
         call = CallRecord(
             operation=operation,
             method=method,
             url=shown,
             request=record,
             status_code=received[0] if received else 0,
-            response=_stored(data, received, redact) if received else None,
+            response=response,
             error=failure.text if failure else "",
             duration=time.monotonic() - started,
         )
@@ -192,6 +203,8 @@ class Http:
             return exchange(route.pool, "GET", request, self._limits(started, cap))
         except ExchangeError as error:
             failure = error.failure
+        except Exception as error:
+            failure = _broken(error, left=True)
         # Raised out here, so that not even the hidden context holds the original.
         duration = time.monotonic() - started
         call = CallRecord(
@@ -308,6 +321,22 @@ def _multipart(form: Pairs, files: Mapping[str, Upload]) -> tuple[bytes, str]:
     prepared.headers = {}
     prepared.prepare_body(form, parts)
     return prepared.body, prepared.headers["Content-Type"]
+
+
+def _broken(error: Exception, *, left: bool) -> Failure:
+    """A fault of ours in the middle of a call, told by its place alone.
+
+    It goes no further: an error page or a report of it would show what its frames hold, and they
+    hold the credentials.
+    """
+    place = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("A call to a gateway broke: %s\n%s", type(error).__name__, place)
+    text = _("A fault of this software broke the call.")
+    if left:
+        return unknown("broken", text)
+    return Failure(
+        verdict=Verdict.NEVER_LEFT, error_class=ErrorClass.INTERNAL, code="broken", text=text
+    )
 
 
 def _stored(data: Any, received: Received, redact: Callable[[Any], Any] | None) -> Any:
