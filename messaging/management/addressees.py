@@ -10,7 +10,7 @@ from .. import outbox
 from ..addresses import parse_phone
 from ..errors import InvalidAddress, NoSender
 from ..i18n import gettext as _
-from ..models import Sender
+from ..models import Provider, Sender
 from .base import UsageError
 
 
@@ -19,12 +19,13 @@ def find_sender(text: str | None) -> Sender:
     try:
         if not text:
             return outbox.resolve_sender()
-        return outbox.resolve_sender(_named_sender(text))
+        return outbox.resolve_sender(named_sender(text))
     except NoSender as error:
         raise UsageError(str(error)) from None
 
 
-def _named_sender(text: str) -> Sender:
+def named_sender(text: str) -> Sender:
+    """A sender by name, id or number, whether it may be used or not. Raises UsageError."""
     rows = list(Sender.objects.select_related("provider"))
     for fits in (_by_name, _by_id, _by_address):
         found = [row for row in rows if fits(row, text.strip())]
@@ -42,6 +43,19 @@ def _named_sender(text: str) -> Sender:
         else _("There is no sender “%(text)s”. There are: %(senders)s.")
     )
     raise UsageError(problem % {"text": text, "senders": listed or "–"})
+
+
+def named_provider(text: str) -> Provider:
+    """A provider by name or id. Raises UsageError."""
+    rows = list(Provider.objects.order_by("pk"))
+    wanted = text.strip()
+    by_name = [row for row in rows if row.name.casefold() == wanted.casefold()]
+    found = by_name or [row for row in rows if str(row.pk) == wanted]
+    if found:
+        return found[0]
+    listed = ", ".join(f"{row.pk} {row}" for row in rows)
+    problem = _("There is no provider “%(text)s”. There are: %(providers)s.")
+    raise UsageError(problem % {"text": text, "providers": listed or "–"})
 
 
 def _by_name(sender: Sender, text: str) -> bool:
