@@ -239,7 +239,7 @@ def _apply_failure(attempt: Attempt, failure: Failure, asked_at: datetime, now: 
     elif failure.error_class is ErrorClass.TEMPLATE and attempt.template_id:
         block_template(attempt.template_id, text)
     elif failure.error_class is ErrorClass.WINDOW_CLOSED:
-        close_window(attempt.conversation_id, asked_at, now)
+        close_window(attempt.conversation_id, asked_at)
     elif failure.error_class is ErrorClass.INVALID_RECIPIENT:
         ContactAddress.objects.filter(pk=attempt.address_id, invalid_at=None).update(
             invalid_at=now, invalid_reason=text[:255]

@@ -10,6 +10,7 @@ from django.db import router, transaction
 from django.db.models import F, Max, Q
 
 from ..adapters.base import INBOUND_OR_TEMPLATE
+from ..errors import ErrorClass
 from ..events import Status
 from ..models import Conversation, Message, WindowOpenedBy
 from ..window import LENGTH
@@ -27,15 +28,18 @@ def open_by_template(conversation_ids: Iterable[int], now: datetime) -> None:
     ).update(window_expires_at=expires_at, window_opened_by=WindowOpenedBy.TEMPLATE)
 
 
-def close_window(conversation_id: int, asked_at: datetime, now: datetime) -> None:
+def close_window(conversation_id: int, asked_at: datetime) -> None:
     """The gateway refused free-form text: its clock is the truth.
 
-    What the customer wrote after we asked, the refusal knew nothing of.
+    What the customer wrote after we asked, the refusal knew nothing of, whichever of the two we
+    hear of first.
     """
     Conversation.objects.filter(
         Q(last_inbound_at=None) | Q(last_inbound_at__lt=asked_at), pk=conversation_id
     ).update(
-        window_expires_at=now, window_opened_by=WindowOpenedBy.CLOSED, version=F("version") + 1
+        window_expires_at=asked_at,
+        window_opened_by=WindowOpenedBy.CLOSED,
+        version=F("version") + 1,
     )
 
 
@@ -54,21 +58,27 @@ def follow_templates(conversation_ids: set[int]) -> None:
 
 
 def _follow(conversation: Conversation) -> None:
-    """Work a window out anew. Only one that a template opened may become shorter."""
-    accepted = Message.objects.filter(
-        conversation=conversation, direction="outbound", kind="template", status__in=_TAKEN
-    ).aggregate(at=Max("accepted_at"))["at"]
+    """Work a window out anew. Only one that a template opened may become shorter.
+
+    What was before a refusal of the gateway no longer counts.
+    """
+    sent = Message.objects.filter(conversation=conversation, direction="outbound")
+    taken = sent.filter(kind="template", status__in=_TAKEN).aggregate(at=Max("accepted_at"))
+    # What our own recheck kept back was never asked, and has no such time.
+    shut = sent.filter(error_class=ErrorClass.WINDOW_CLOSED.value).aggregate(at=Max("sending_at"))
+    accepted, refused = taken["at"], shut["at"]
     known = [
         (at + LENGTH, opened_by)
         for at, opened_by in (
             (conversation.last_inbound_at, WindowOpenedBy.INBOUND),
             (accepted, WindowOpenedBy.TEMPLATE),
         )
-        if at is not None
+        if at is not None and (refused is None or at > refused)
     ]
     if conversation.window_opened_by != WindowOpenedBy.TEMPLATE and conversation.window_expires_at:
         known = [item for item in known if item[0] > conversation.window_expires_at]
         if not known or conversation.window_opened_by == WindowOpenedBy.CLOSED:
             return
-    conversation.window_expires_at, conversation.window_opened_by = max(known, default=(None, ""))
+    closed = (refused, WindowOpenedBy.CLOSED) if refused else (None, "")
+    conversation.window_expires_at, conversation.window_opened_by = max(known, default=closed)
     conversation.save(update_fields=["window_expires_at", "window_opened_by"])

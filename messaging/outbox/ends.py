@@ -11,7 +11,7 @@ from .. import conf, consent
 from ..delivery import TIME_COLUMNS, Attempt, announce, touch
 from ..errors import ErrorClass
 from ..events import Source, Status
-from ..models import Message, MessageEvent
+from ..models import Conversation, Message, MessageEvent, Sender
 from ..window import Window
 
 
@@ -53,7 +53,7 @@ def _why_left(row: Message, now: datetime) -> tuple[Status, str] | None:
     if address.opted_out and not consent.is_confirmation(row.key, address.pk):
         return Status.FAILED, ErrorClass.OPTED_OUT.value
     if row.kind != "template":
-        closed = not _window_open(row, now)
+        closed = not window_open(row.conversation, row.sender, now)
         return (Status.FAILED, ErrorClass.WINDOW_CLOSED.value) if closed else None
     # Where the template's row was deleted, nobody can say any more that it is approved.
     if row.template is None or row.template.status != "approved":
@@ -61,11 +61,11 @@ def _why_left(row: Message, now: datetime) -> tuple[Status, str] | None:
     return None
 
 
-def _window_open(row: Message, now: datetime) -> bool:
-    conversation, provider = row.conversation, row.sender.provider
+def window_open(conversation: Conversation, sender: Sender, now: datetime) -> bool:
+    """Whether free-form messages may leave, with the time to spare that a call needs."""
     window = Window(
-        policy=provider.window_policy,
-        channel=row.sender.channel,
+        policy=sender.provider.window_policy,
+        channel=sender.channel,
         is_group=conversation.kind == "group",
         last_inbound_at=conversation.last_inbound_at,
         expires_at=conversation.window_expires_at,

@@ -18,6 +18,7 @@ from ..i18n import gettext as _
 from ..models import Conversation, Message, MessageEvent, Priority
 from .bell import ring_on_commit
 from .door import Draft, author_name, default_expiry, queue_draft
+from .ends import window_open
 from .places import Places
 from .rules import HOLD_WINDOW, Rules
 
@@ -169,8 +170,15 @@ def mark_arrived(message: Message, *, by: Any = None) -> Message:
 
 
 def release_held(conversation: Conversation) -> int:
-    """Let messages go that waited for the customer to write; how many."""
+    """Let messages go that waited for the customer to write; how many.
+
+    None where the window is closed all the same: the customer's word was found too late, or was
+    older than the gateway's refusal. Those that wait go on waiting, or they would fail.
+    """
     now = clock.now()
+    row = Conversation.objects.select_related("sender__provider").get(pk=conversation.pk)
+    if not window_open(row, row.sender, now):
+        return 0
     held = Message.objects.filter(conversation=conversation, status=Status.QUEUED, due_at=None)
     with transaction.atomic(using=router.db_for_write(Message)):
         rows = list(
@@ -178,9 +186,9 @@ def release_held(conversation: Conversation) -> int:
             .filter(Q(expires_at=None) | Q(expires_at__gt=now))
             .order_by("pk")
         )
-        for row in rows:
-            _set_due(row, max(row.scheduled_at or now, now))
-            row.save(update_fields=["due_at", "expires_at"])
+        for message in rows:
+            _set_due(message, max(message.scheduled_at or now, now))
+            message.save(update_fields=["due_at", "expires_at"])
         if rows:
             touch([conversation.pk])
             ring_on_commit()

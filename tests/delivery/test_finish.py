@@ -92,7 +92,7 @@ def test_a_closed_window_is_closed_unless_the_customer_wrote_since(
     end(message, result=refused(ErrorClass.WINDOW_CLOSED))
     conversation.refresh_from_db()
     assert (conversation.window_expires_at, conversation.window_opened_by) == (
-        (NOW, "closed") if closed else (until, "inbound")
+        (ASKED, "closed") if closed else (until, "inbound")
     )
     assert (status_of(message), message.error_class) == ("failed", "window_closed")
 

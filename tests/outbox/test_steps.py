@@ -241,10 +241,19 @@ def test_after_it_was_sent_again_the_word_is_for_the_new_one() -> None:
 # Letting held messages go
 
 
+def write(conversation: Conversation) -> None:
+    """The customer has just written."""
+    conversation.window_expires_at = NOW + timedelta(hours=24)
+    conversation.window_opened_by = "inbound"
+    conversation.save()
+
+
 def test_held_messages_go_when_the_customer_writes() -> None:
     conversation = closed()
     held = [outbox.queue(Text(str(n)), to=conversation, hold="window") for n in range(2)]
     other = outbox.queue(Text("x"), to=closed(), hold="window")
+    assert outbox.release_held(conversation) == 0
+    write(conversation)
     assert outbox.release_held(conversation) == 2
     assert outbox.release_held(conversation) == 0
     for message in held:
@@ -259,6 +268,7 @@ def test_a_held_message_keeps_the_time_and_the_expiry_it_was_given() -> None:
     planned = outbox.queue(Text("a"), to=conversation, hold="window", send_at=NOW + HOUR)
     short = outbox.queue(Text("b"), to=conversation, hold="window", expires_at=NOW + 2 * HOUR)
     late = outbox.queue(Text("c"), to=conversation, hold="window", expires_at=NOW)
+    write(conversation)
     assert outbox.release_held(conversation) == 2
     for message in (planned, short, late):
         message.refresh_from_db()
