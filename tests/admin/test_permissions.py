@@ -6,12 +6,24 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import Group as StaffGroup
+from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from messaging.models import Contact, Conversation, Message, Provider, ProviderCall, Sender
+from messaging.models import (
+    Contact,
+    Conversation,
+    Group,
+    Message,
+    Pairing,
+    Provider,
+    ProviderCall,
+    Sender,
+    WebhookDelivery,
+    WebhookToken,
+)
 
 from .conftest import CANARY, Office
 
@@ -26,6 +38,8 @@ ROLES: dict[str, dict[str, Any]] = {
             "view_provider",
             "view_template",
             "view_providercall",
+            "view_webhookdelivery",
+            "view_group",
         )
     },
     # Who may change a provider by Django's own permissions, and still not manage one.
@@ -74,9 +88,19 @@ PAGES: list[tuple[str, str, set[str]]] = [
     ("sender_change", "sender", VIEW),
     ("sender_add", "", MANAGERS),
     ("sender_send", "sender", STAFF),
+    ("sender_pair", "phone", MANAGERS),
     ("provider_changelist", "", VIEW - {"agent"}),
     ("provider_change", "provider", VIEW - {"agent"}),
     ("provider_add", "", MANAGERS),
+    ("provider_webhook", "provider", MANAGERS),
+    ("webhookdelivery_changelist", "", {"viewer"} | SUPERVISORS),
+    ("webhookdelivery_change", "delivery", {"viewer"} | SUPERVISORS),
+    ("webhookdelivery_add", "", NOBODY),
+    ("webhookdelivery_delete", "delivery", NOBODY),
+    ("group_changelist", "", {"viewer"} | SUPERVISORS),
+    ("group_change", "group", {"viewer"} | SUPERVISORS),
+    ("group_add", "", NOBODY),
+    ("group_delete", "group", NOBODY),
     ("template_changelist", "", VIEW - {"stock"}),
     ("template_add", "", SUPERVISORS),
     ("template_send", "template", STAFF),
@@ -98,6 +122,14 @@ STEPS: list[tuple[str, str, set[str]]] = [
     ("provider_pause", "provider", SUPERVISORS),
     ("provider_resume", "provider", SUPERVISORS),
     ("template_duplicate", "template", SUPERVISORS),
+    ("sender_poll", "sender", MANAGERS),
+    ("sender_fetch-contacts", "sender", MANAGERS),
+    ("sender_fetch-groups", "sender", MANAGERS),
+    ("sender_fetch-templates", "sender", MANAGERS),
+    ("provider_poll", "provider", MANAGERS),
+    ("provider_fetch-senders", "provider", MANAGERS),
+    ("webhookdelivery_replay", "delivery", MANAGERS),
+    ("conversation_ask-window", "conversation", STAFF),
 ]
 
 #: (list, action, who may run it)
@@ -115,6 +147,10 @@ ACTIONS: list[tuple[str, str, set[str]]] = [
     ("provider", "pause_selected", SUPERVISORS),
     ("provider", "test_selected", MANAGERS),
     ("provider", "delete_selected", NOBODY),
+    ("sender", "poll_selected", MANAGERS),
+    ("provider", "poll_selected", MANAGERS),
+    ("delivery", "replay_selected", MANAGERS),
+    ("delivery", "delete_selected", NOBODY),
 ]
 
 
@@ -137,6 +173,16 @@ def rows(office: Office) -> dict[str, Any]:
         "template": office.template,
         "call": ProviderCall.objects.create(
             provider=office.provider, operation="send", method="POST", at=timezone.now()
+        ),
+        "delivery": WebhookDelivery.objects.create(
+            provider=office.provider,
+            body='{"body": "{}"}',
+            state="quarantined",
+            received_at=timezone.now(),
+        ),
+        "group": Group.objects.create(sender=office.sender, external_id="1@g.us", name="Family"),
+        "phone": Sender.objects.create(
+            provider=Provider.objects.create(name="Phones", adapter="whatsapp_http"), name="Phone"
         ),
     }
 
@@ -173,7 +219,8 @@ def test_actions(role: str, rows: dict[str, Any], as_role: Callable[..., Client]
     browser = as_role(*ROLES[role].get("permissions", ()), group=ROLES[role].get("group", ""))
     for model, action, allowed in ACTIONS:
         before = state()
-        url = reverse(f"admin:messaging_{model}_changelist")
+        kind = rows[model]._meta.model_name
+        url = reverse(f"admin:messaging_{kind}_changelist")
         chosen = list(Message.objects.values_list("pk", flat=True))
         pks = chosen if model == "message" else [rows[model].pk]
         response = browser.post(url, {"action": action, "_selected_action": pks, "index": 0})
@@ -194,6 +241,9 @@ def state() -> list[Any]:
         list(Sender.objects.values_list("pause_reason", "balance_checked_at")),
         list(Provider.objects.values_list("pause_reason", "balance_checked_at")),
         list(Contact.objects.values_list("opted_out_at")),
+        list(WebhookDelivery.objects.values_list("attempts")),
+        list(WebhookToken.objects.values_list("pk")),
+        Pairing.objects.count(),
         Conversation.objects.count(),
     ]
 
@@ -349,12 +399,12 @@ def test_other_peoples_conversations_and_messages_are_not_shown(
 
 def test_the_groups_are_made_once_and_keep_what_was_added() -> None:
     call_command("messaging_groups", verbosity=0)
-    agents = Group.objects.get(name="Messaging: agents")
+    agents = StaffGroup.objects.get(name="Messaging: agents")
     extra = Permission.objects.get(codename="resend_message")
     agents.permissions.add(extra)
     agents.permissions.remove(Permission.objects.get(codename="send_message"))
     call_command("messaging_groups", verbosity=0)
-    assert Group.objects.filter(name__startswith="Messaging: ").count() == 3
+    assert StaffGroup.objects.filter(name__startswith="Messaging: ").count() == 3
     held = set(agents.permissions.values_list("codename", flat=True))
     assert {"resend_message", "send_message"} <= held
 
