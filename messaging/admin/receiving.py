@@ -7,7 +7,7 @@ more than pressing once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -51,9 +51,25 @@ class ReceivingAdmin(LaneAdmin):
     """Base of both screens."""
 
     actions = [*LaneAdmin.actions, "poll_selected"]
+    #: Offered in a section of their own: beside the title there is room for few.
+    receiving_buttons: Sequence[Button] = ()
 
     class Media:
         css = {"all": ["messaging/receiving.css"]}
+
+    def shown_buttons(self, request: HttpRequest, obj: Any) -> list[dict[str, Any]]:
+        apart = {button.name for button in self.receiving_buttons}
+        return [row for row in super().shown_buttons(request, obj) if row["name"] not in apart]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        obj = kwargs.get("obj")
+        if obj is not None and obj.pk:
+            apart = {button.name for button in self.receiving_buttons if not button.page}
+            every = super().shown_buttons(request, obj)
+            context["messaging_receiving"] = [row for row in every if row["name"] in apart]
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def can_poll(self, request: HttpRequest, obj: Provider | Sender) -> bool:
         cls = adapter_of(obj.adapter_slug())
@@ -199,19 +215,15 @@ class ProviderReceiving(ReceivingAdmin):
             method="fetch_senders",
             shown="has_senders",
         ),
-        # Shown beside the address itself, not among the others.
+        # Its link stands beside the address.
         Button(
             name="webhook",
             label=gettext_lazy("Change the address…"),
             permission=MANAGE,
             method="change_address",
-            shown="never",
             page=True,
         ),
     ]
-
-    def never(self, request: HttpRequest, obj: Provider) -> bool:
-        return False
 
     def has_senders(self, request: HttpRequest, obj: Provider) -> bool:
         cls = adapter_of(obj.adapter)
