@@ -182,7 +182,7 @@ def explain(error: GatewayError) -> str:
         ErrorClass.TRANSIENT: _("The gateway could not be reached. Try again in a moment."),
     }.get(failure.error_class, _("The gateway gave an answer we do not know."))
     detail = failure.text or failure.code
-    return f"{reason} ({detail})" if detail else reason
+    return f"{reason} ({detail})" if detail and detail not in reason else reason
 
 
 # Findings

@@ -69,6 +69,13 @@ class Standing:
         return max(0, round((self.row.expires_at - self.now).total_seconds()))
 
     @property
+    def trouble(self) -> str:
+        """What is the matter while the gateway is asked again and again."""
+        if self.state != PairingState.WAITING or self.row is None or not self.row.error:
+            return ""
+        return f"{self.row.error} {_('It is asked again every few seconds.')}"
+
+    @property
     def time_left(self) -> str:
         """How long codes go on being shown."""
         minutes, seconds = divmod(self.seconds_left, 60)
@@ -212,7 +219,7 @@ class PairingAdmin(MessagingAdmin):
             "left": found.seconds_left,
             "time": found.time_left if waiting else "",
             "code": self._code_url(obj, row) if waiting and row else "",
-            "error": row.error if waiting and row else "",
+            "error": found.trouble,
         }
         if request.POST.get("state") != found.state:
             forget_banners()

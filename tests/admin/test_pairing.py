@@ -192,6 +192,7 @@ def test_a_gateway_that_is_down_is_asked_again(
     found = text(boss, phone)
     assert "Waiting for the scan" in found
     assert "The gateway could not be reached." in found
+    assert "It is asked again every few seconds." in found
     gateway.show(CODE)
     traveller.shift(2)
     told = status(boss, phone)
