@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from . import conf
@@ -70,10 +71,16 @@ def word(text: str) -> str:
     return START if said in _words("START_WORDS", START_WORDS) else ""
 
 
-def _words(setting: str, ours: Mapping[str, Iterable[str]]) -> set[str]:
+def _words(setting: str, ours: Mapping[str, Iterable[str]]) -> frozenset[str]:
     """All languages' words: people do not write in the language we have on file for them."""
     languages: Mapping[str, Any] = {**ours, **conf.get(setting)}
-    return {_plain(word) for words in languages.values() for word in words} - {""}
+    return _plain_words(tuple(word for words in languages.values() for word in words))
+
+
+@lru_cache(maxsize=8)
+def _plain_words(words: tuple[str, ...]) -> frozenset[str]:
+    """Every message is held against them, and they hardly ever change."""
+    return frozenset(_plain(word) for word in words) - {""}
 
 
 def _plain(text: str) -> str:

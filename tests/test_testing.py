@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 from django_q.models import OrmQ
 
-from messaging import clock, errors, outbox, testing
+from messaging import clock, errors, outbox, signals, testing
 from messaging.adapters.dummy import Dummy
 from messaging.content import Location, Text
 from messaging.models import Message, Sender
@@ -134,6 +134,6 @@ def test_a_customer_writes_and_everything_follows(
     finally:
         signals.message_received.disconnect(answer)
     assert (heard, sent.texts) == (["Are you open?"], ["We are open until six."])
-    with pytest.raises(OptedOut):
+    with pytest.raises(errors.OptedOut):
         testing.receive("Stop", from_="+447700900123")
         outbox.queue(Text("But"), to="+447700900123")

@@ -21,8 +21,13 @@ _TIME: Final = re.compile(
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 
+_PLAIN: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII
+).fullmatch
+
 #: Programs write "never" as the first moment of their calendar, which overflows when converted.
 _FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 9999
 
 
 def parse_time(value: object, zone: tzinfo = UTC) -> datetime | None:
@@ -30,7 +35,17 @@ def parse_time(value: object, zone: tzinfo = UTC) -> datetime | None:
 
     `zone` is that of times that name none. A zone's name behind an offset is ignored.
     """
-    match = _TIME.fullmatch(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    # Nearly all times of a long report have this form, which Python reads several times as fast.
+    if _PLAIN(value):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            pass
+        else:
+            return moment.astimezone(UTC) if _FIRST_YEAR <= moment.year < _LAST_YEAR else None
+    match = _TIME.fullmatch(value)
     if match is None or int(match["year"]) < _FIRST_YEAR:
         return None
     try:

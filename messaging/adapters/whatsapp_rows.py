@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -55,9 +55,17 @@ def whole(body: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
 
 def status_of(row: Mapping[str, Any], zone: tzinfo) -> Status | None:
     """The state an outgoing row proves; None where it proves none."""
-    if parse_time(row.get("readat"), zone):
+    return _status_of(
+        row, parse_time(row.get("deliveredat"), zone), parse_time(row.get("readat"), zone)
+    )
+
+
+def _status_of(
+    row: Mapping[str, Any], delivered: datetime | None, read: datetime | None
+) -> Status | None:
+    if read:
         return Status.READ
-    if parse_time(row.get("deliveredat"), zone):
+    if delivered:
         return Status.DELIVERED
     word = (_text(row, "statusmessageinfo") or _text(row, "statusinfo")).lower()
     if word in _WORDS:
@@ -72,8 +80,8 @@ def status_of(row: Mapping[str, Any], zone: tzinfo) -> Status | None:
 
 def status_update(row: Mapping[str, Any], zone: tzinfo) -> StatusUpdate:
     """An outgoing row, its names in lower case, as an event."""
-    status = status_of(row, zone)
     delivered, read = parse_time(row.get("deliveredat"), zone), parse_time(row.get("readat"), zone)
+    status = _status_of(row, delivered, read)
     failed = status is Status.FAILED
     words = _text(row, "statusmessageinfo") or _text(row, "statusinfo")
     wa_id = message_id(row.get("wamessageid"))
@@ -95,9 +103,9 @@ def status_update(row: Mapping[str, Any], zone: tzinfo) -> StatusUpdate:
 
 def _raw_status(row: Mapping[str, Any]) -> str:
     """Both scales as they came: "status statusInfo / statusMessage statusMessageInfo"."""
-    pairs = (("status", "statusinfo"), ("statusmessage", "statusmessageinfo"))
-    parts = (f"{_text(row, number)} {_text(row, word)}".strip() for number, word in pairs)
-    return " / ".join(part for part in parts if part)
+    portal = f"{_text(row, 'status')} {_text(row, 'statusinfo')}".strip()
+    phone = f"{_text(row, 'statusmessage')} {_text(row, 'statusmessageinfo')}".strip()
+    return f"{portal} / {phone}" if portal and phone else portal or phone
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

@@ -16,7 +16,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import DataError, IntegrityError, connections, router, transaction
-from django.db.models import F
 
 from ..events import Source, Status
 from ..models import Conversation, Message, MessageEvent, ProviderCall
@@ -319,15 +318,31 @@ def _sqlite_events(
     return rows
 
 
+# Locked in one order by everybody who locks many: they wait for each other, never in a ring.
+_TOUCH_POSTGRESQL = f"""
+WITH locked AS (
+    SELECT id FROM {_CONVERSATION} WHERE id IN (
+        SELECT value::bigint FROM jsonb_array_elements_text(%s::jsonb))
+    ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE {_CONVERSATION} c SET version = version + 1 FROM locked WHERE c.id = locked.id
+"""
+
+_TOUCH_SQLITE = f"""
+UPDATE {_CONVERSATION} SET version = version + 1
+WHERE id IN (SELECT value FROM json_each(%s))
+"""
+
+
 def touch(conversation_ids: Iterable[int]) -> None:
     """Tell screens that these conversations changed."""
     ids = set(conversation_ids)
     if not ids:
         return
-    # Locked in one order by everybody who locks many: they wait for each other, never in a ring.
-    rows = Conversation.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
-    with transaction.atomic(using=router.db_for_write(Conversation)):
-        Conversation.objects.filter(pk__in=rows.values("pk")).update(version=F("version") + 1)
+    alias = router.db_for_write(Conversation)
+    sql = _TOUCH_POSTGRESQL if connections[alias].vendor == "postgresql" else _TOUCH_SQLITE
+    with one_statement(alias), connections[alias].cursor() as cursor:
+        cursor.execute(sql, [json.dumps(sorted(ids))])
 
 
 def touches_itself(alias: str) -> bool:

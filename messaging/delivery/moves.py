@@ -219,21 +219,26 @@ def move(
             for pk, conversation, kind, external_id in cursor.fetchall()
         ]
     if moved and connections[alias].vendor != "postgresql":
-        _record(moved, source, now)
+        _record(alias, moved, source, now)
     return moved
 
 
-def _record(moved: Sequence[Moved], source: Source, now: datetime) -> None:
-    MessageEvent.objects.bulk_create(
-        MessageEvent(
-            message_id=item.message_id,
-            status=item.status.value,
-            source=source.value,
-            at=now,
-            text=item.report.text,
+_SQLITE_EVENT = f"""
+INSERT INTO {_EVENT} (message_id, status, source, at, text, actor_name)
+VALUES (%s, %s, %s, %s, %s, '')
+"""
+
+
+def _record(alias: str, moved: Sequence[Moved], source: Source, now: datetime) -> None:
+    at = connections[alias].ops.adapt_datetimefield_value(now)
+    with connections[alias].cursor() as cursor:
+        cursor.executemany(
+            _SQLITE_EVENT,
+            [
+                (item.message_id, item.status.value, source.value, at, item.report.text)
+                for item in moved
+            ],
         )
-        for item in moved
-    )
     touch(item.conversation_id for item in moved)
 
 

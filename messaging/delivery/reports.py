@@ -35,7 +35,8 @@ def apply(provider: Provider, updates: Sequence[StatusUpdate], source: Source) -
     changed = 0
     for start in range(0, len(updates), _CHUNK):
         chunk = updates[start : start + _CHUNK]
-        with transaction.atomic(using=router.db_for_write(Message)):
+        # No savepoint of its own: where it fails, the caller's whole step does.
+        with transaction.atomic(using=router.db_for_write(Message), savepoint=False):
             changed += _apply_chunk(provider, chunk, source, park=source is Source.WEBHOOK)
     return changed
 

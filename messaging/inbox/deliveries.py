@@ -26,8 +26,9 @@ from ..events import Source
 from ..i18n import gettext as _
 from ..models import DeliveryState, Provider, WebhookDelivery
 from ..models.fields import keyed_digests
+from . import sql
 from .aside import CONTENT_TYPE, thaw
-from .record import Recorded, record
+from .record import Batch, Recorded
 
 logger = logging.getLogger("messaging")
 
@@ -53,7 +54,7 @@ def store(
     if raw:
         kept["raw"] = base64.b64encode(raw).decode()
     text = json.dumps(kept, ensure_ascii=True)
-    return WebhookDelivery.objects.create(
+    row = WebhookDelivery(
         provider=provider,
         digest=keyed_digests("delivery", hashlib.sha256(text.encode()).hexdigest())[0],
         content_type=request.content_type[:200],
@@ -63,6 +64,8 @@ def store(
         received_at=now,
         due_at=now + _PATIENCE,
     )
+    sql.insert(row)
+    return row
 
 
 def request_of(row: WebhookDelivery) -> WebhookRequest:
@@ -109,8 +112,9 @@ def _readable(text: str) -> Any:
 def process(row: WebhookDelivery) -> WebhookDelivery:
     """Work on a stored request, in a transaction of its own. Raises nothing."""
     try:
+        batch, problems = _batch(row)
         with transaction.atomic(using=router.db_for_write(WebhookDelivery)):
-            recorded, problems = _record(row)
+            recorded = batch.record()
             _settle(row, recorded, [*problems, *recorded.problems])
     except Exception as error:
         # What it holds is a customer's; of the error the name alone is kept.
@@ -119,14 +123,14 @@ def process(row: WebhookDelivery) -> WebhookDelivery:
     return row
 
 
-def _record(row: WebhookDelivery) -> tuple[Recorded, Iterable[str]]:
+def _batch(row: WebhookDelivery) -> tuple[Batch, Iterable[str]]:
+    """What the request says, made ready outside any transaction."""
     origin = f"d{row.pk}"
     if row.content_type == CONTENT_TYPE:
         event, sender = thaw(row.body, row.provider)
-        return record(row.provider, [event], Source.POLL, origin=origin, sender=sender), ()
+        return Batch(row.provider, [event], Source.POLL, origin=origin, sender=sender), ()
     parsed = row.provider.connect().parse_webhook(request_of(row))
-    recorded = record(row.provider, parsed.events, Source.WEBHOOK, origin=origin)
-    return recorded, parsed.problems
+    return Batch(row.provider, parsed.events, Source.WEBHOOK, origin=origin), parsed.problems
 
 
 def _settle(row: WebhookDelivery, recorded: Recorded, problems: list[str]) -> None:
@@ -158,7 +162,7 @@ def _note_failure(row: WebhookDelivery, name: str) -> None:
 
 def _save(row: WebhookDelivery) -> None:
     row.attempts = min(row.attempts, 32_000)
-    row.save(update_fields=["state", "error", "attempts", "processed_at", "due_at"])
+    sql.settle(row)
 
 
 def _next_try(attempts: int, now: datetime) -> datetime | None:

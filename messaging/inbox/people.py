@@ -7,25 +7,26 @@ stored, or that is written to, is ever changed.
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, QuerySet
+from typing import Any
 
 from ..addresses import GROUP_SUFFIX, LID_SUFFIX, variants
-from ..events import Inbound, Status
+from ..events import Inbound
 from ..models import (
     AddressKind,
     Contact,
     ContactAddress,
     Conversation,
     ConversationKind,
-    Message,
     Sender,
 )
+from . import sql
 
 
 def conversation_for(sender: Sender, event: Inbound) -> Conversation:
-    """The conversation this message belongs to, with its address and contact; made if new.
+    """The conversation this message belongs to; made if new.
 
-    `has_held` on it says whether messages wait there for the customer to write.
+    Beside its own columns it has address_value, contact_id, contact_name and has_held (whether
+    messages wait there for the customer to write).
     """
     found = _find(sender, event.address)
     if found is not None:
@@ -36,29 +37,22 @@ def conversation_for(sender: Sender, event: Inbound) -> Conversation:
         # Another message of the same person may have made it in this moment.
         ignore_conflicts=True,
     )
-    return _conversations(sender).get(address=address)
+    rows = sql.conversations(sender, address.value)
+    return next(row for row in rows if row.address_id == address.pk)
 
 
-def learn_name(contact: Contact, name: str) -> None:
+def learn_name(conversation: Conversation, name: str) -> None:
     """Keep the name people gave themselves, where nobody has given them one."""
-    if name and not contact.name:
-        contact.name = name[:255]
-        Contact.objects.filter(pk=contact.pk, name="").update(name=contact.name)
+    known: Any = conversation
+    if name and not known.contact_name:
+        Contact.objects.filter(pk=known.contact_id, name="").update(name=name[:255])
 
 
-def _conversations(sender: Sender) -> QuerySet[Conversation]:
-    held = Message.objects.filter(
-        conversation=OuterRef("pk"), status=Status.QUEUED, due_at__isnull=True
-    )
-    rows = Conversation.objects.filter(sender=sender).select_related("address__contact")
-    return rows.annotate(has_held=Exists(held))
-
-
-def _find(sender: Sender, value: str) -> Conversation | None:
-    rows = list(_conversations(sender).filter(address__value__in=variants(value)))
+def _find(sender: Sender, value: str) -> Any:
+    rows = sql.conversations(sender, value)
     if len(rows) < 2:
         return rows[0] if rows else None
-    exact = [row for row in rows if row.address.value == value]
+    exact = [row for row in rows if row.address_value == value]
     return exact[0] if exact else max(rows, key=_last_used)
 
 

@@ -8,19 +8,16 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
 from django.db import (
     DatabaseError,
-    IntegrityError,
     InterfaceError,
     OperationalError,
     router,
     transaction,
 )
-from django.db.models import Case, F, Q, Value, When
 
 from .. import background, clock, conf, consent, delivery, media, outbox
 from ..adapters.base import Adapter
@@ -32,16 +29,13 @@ from ..models import (
     ConsentSource,
     Conversation,
     ConversationKind,
-    ConversationStatus,
     Message,
     MessageKind,
     Provider,
     Sender,
-    WindowOpenedBy,
 )
 from ..signals import message_received
-from ..window import LENGTH
-from . import people
+from . import people, sql
 from .aside import freeze, set_aside
 
 logger = logging.getLogger("messaging")
@@ -89,18 +83,62 @@ def record(
     bad event harms no other. Raises only where the database is away, or where the only event of
     a batch cannot be recorded.
     """
-    done = Recorded()
-    updates = [event for event in events if isinstance(event, StatusUpdate)]
-    inbound = [event for event in events if isinstance(event, Inbound)]
-    alone = len(inbound) == 1 and not updates
+    batch = Batch(provider, events, source, origin=origin, sender=sender)
     with transaction.atomic(using=router.db_for_write(Message)):
-        if updates:
-            done.changed = _apply(provider, updates, source)
-        if inbound:
-            door = _Door(provider, source, origin, sender)
-            for number, event in enumerate(inbound):
-                _let_in(door, number, event, done, alone=alone)
-    return done
+        return batch.record()
+
+
+class Batch:
+    """Events made ready, so that the transaction they are recorded in is short."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        events: Sequence[Inbound | StatusUpdate],
+        source: Source,
+        *,
+        origin: str = "",
+        sender: Sender | None = None,
+    ) -> None:
+        self._provider = provider
+        self._source = source
+        self._updates = [event for event in events if isinstance(event, StatusUpdate)]
+        self._inbound = [event for event in events if isinstance(event, Inbound)]
+        self._door = _Door(provider, source, origin, sender)
+        if self._inbound and sender is None:
+            self._door.open()
+
+    def record(self) -> Recorded:
+        """Record them, in the caller's transaction. Raises as `record` does."""
+        done = Recorded()
+        alone = len(self._inbound) == 1 and not self._updates
+        if self._updates:
+            done.changed = self._apply(alone=len(self._updates) == 1 and not self._inbound)
+        for number, event in enumerate(self._inbound):
+            _let_in(self._door, number, event, done, alone=alone)
+        return done
+
+    def _apply(self, *, alone: bool) -> int:
+        """Apply reports; where one of them cannot be, the others all the same."""
+        if alone:
+            return delivery.apply(self._provider, self._updates, self._source)
+        try:
+            with transaction.atomic(using=router.db_for_write(Message)):
+                return delivery.apply(self._provider, self._updates, self._source)
+        except (OperationalError, InterfaceError):
+            raise
+        except DatabaseError:
+            return sum(self._apply_one(update) for update in self._updates)
+
+    def _apply_one(self, update: StatusUpdate) -> int:
+        try:
+            with transaction.atomic(using=router.db_for_write(Message)):
+                return delivery.apply(self._provider, [update], self._source)
+        except (OperationalError, InterfaceError):
+            raise
+        except DatabaseError:
+            logger.exception("A report on a message could not be applied.")
+            return 0
 
 
 def record_page(sender: Sender, events: Sequence[Inbound]) -> int:
@@ -157,28 +195,6 @@ def _let_in(door: _Door, number: int, event: Inbound, done: Recorded, *, alone: 
             done.messages.append(message)
 
 
-def _apply(provider: Provider, updates: Sequence[StatusUpdate], source: Source) -> int:
-    """Apply reports; where one of them cannot be, the others all the same."""
-    try:
-        with transaction.atomic(using=router.db_for_write(Message)):
-            return delivery.apply(provider, updates, source)
-    except (OperationalError, InterfaceError):
-        raise
-    except DatabaseError:
-        if len(updates) == 1:
-            raise
-    changed = 0
-    for update in updates:
-        try:
-            with transaction.atomic(using=router.db_for_write(Message)):
-                changed += delivery.apply(provider, [update], source)
-        except (OperationalError, InterfaceError):
-            raise
-        except DatabaseError:
-            logger.exception("A report on a message could not be applied.")
-    return changed
-
-
 class _Door:
     """One batch's way in."""
 
@@ -205,7 +221,7 @@ class _Door:
         if message is None:
             self._add_to_known(sender, event, external_id)
             return None
-        people.learn_name(conversation.address.contact, event.name)
+        people.learn_name(conversation, event.name)
         self._keep_file(message, event)
         self._move_conversation(conversation, message, event)
         self._follow(conversation, message)
@@ -233,10 +249,14 @@ class _Door:
             )
         )
 
+    def open(self) -> None:
+        """Read whose messages these may be."""
+        self._speakers()
+
     def _speakers(self) -> list[tuple[Sender, Adapter]]:
         if self._adapters is None:
             self._adapters = []
-            for sender in Sender.objects.filter(provider=self._provider):
+            for sender in sql.senders(self._provider):
                 sender.provider = self._provider
                 try:
                     self._adapters.append((sender, sender.connect()))
@@ -261,34 +281,24 @@ class _Door:
     ) -> Message | None:
         """The new row; None where it is there already."""
         data = dict(event.external_data)
-        if event.address != conversation.address.value:
+        if event.address != getattr(conversation, "address_value", event.address):
             data["from"] = event.address
-        try:
-            with transaction.atomic(using=router.db_for_write(Message)):
-                return Message.objects.create(
-                    conversation=conversation,
-                    sender_id=conversation.sender_id,
-                    direction=Direction.INBOUND.value,
-                    kind=event.kind if event.kind in _KINDS else MessageKind.UNSUPPORTED.value,
-                    content=dict(event.content),
-                    text=event.text,
-                    status=Status.RECEIVED.value,
-                    external_id=external_id,
-                    external_ref=event.external_ref[:200],
-                    external_data=data,
-                    source=self._source.value,
-                    created_at=self._now,
-                    occurred_at=event.occurred_at,
-                )
-        except IntegrityError:
-            known = Message.objects.filter(
-                sender_id=conversation.sender_id,
-                direction=Direction.INBOUND.value,
-                external_id=external_id,
-            )
-            if known.exists():
-                return None
-            raise
+        row = Message(
+            conversation=conversation,
+            sender_id=conversation.sender_id,
+            direction=Direction.INBOUND.value,
+            kind=event.kind if event.kind in _KINDS else MessageKind.UNSUPPORTED.value,
+            content=dict(event.content),
+            text=event.text,
+            status=Status.RECEIVED.value,
+            external_id=external_id,
+            external_ref=event.external_ref[:200],
+            external_data=data,
+            source=self._source.value,
+            created_at=self._now,
+            occurred_at=event.occurred_at,
+        )
+        return row if sql.insert(row) else None
 
     def _add_to_known(self, sender: Sender, event: Inbound, external_id: str) -> None:
         """What the other way in knows more: an id, a file, that it came by webhook at all."""
@@ -323,24 +333,18 @@ class _Door:
         self, conversation: Conversation, message: Message, event: Inbound
     ) -> None:
         """Unread, on top, open again; and the reply window, where a person wrote."""
-        values: dict[str, Any] = {
-            "version": F("version") + 1,
-            "unread_count": F("unread_count") + 1,
-            "status": ConversationStatus.OPEN,
-            "last_message_at": self._now,
-            "last_message_text": " ".join(event.text.split())[:100],
-        }
-        if conversation.kind == ConversationKind.PERSON and message.kind not in _SILENT:
-            # A clock that goes ahead must not lengthen the window.
-            values |= window_values(min(event.occurred_at or self._now, self._now))
-        Conversation.objects.filter(pk=conversation.pk).update(**values)
+        opens = conversation.kind == ConversationKind.PERSON and message.kind not in _SILENT
+        # A clock that goes ahead must not lengthen the window.
+        wrote_at = min(event.occurred_at or self._now, self._now) if opens else None
+        text = " ".join(event.text.split())[:100]
+        sql.move_up(conversation.pk, text, self._now, wrote_at)
 
     def _follow(self, conversation: Conversation, message: Message) -> None:
         word = ""
         if conversation.kind == ConversationKind.PERSON and message.kind in _WORDS:
             word = consent.word(message.text)
         step: dict[str, Callable[..., Any]] = {"stop": outbox.opt_out, "start": outbox.opt_in}
-        if word in step:
+        if word in step and not _has_changed_since(conversation, message):
             step[word](
                 conversation.address,
                 source=ConsentSource.MESSAGE,
@@ -351,21 +355,9 @@ class _Door:
             outbox.release_held(conversation)
 
 
-def window_values(at: datetime) -> dict[str, Any]:
-    """What an inbound message of this time makes of a conversation's window columns.
-
-    It only ever moves them forward: an older message found late moves nothing back, and one that
-    is older than the gateway's refusal does not open what the refusal closed.
-    """
-    opens = Q(window_expires_at=None) | Q(window_expires_at__lt=at + LENGTH)
-    opens &= ~Q(window_opened_by=WindowOpenedBy.CLOSED, window_expires_at__gte=at)
-    newer = Q(last_inbound_at=None) | Q(last_inbound_at__lt=at)
-    return {
-        "last_inbound_at": Case(When(newer, then=Value(at)), default=F("last_inbound_at")),
-        "window_opened_by": Case(
-            When(opens, then=Value(WindowOpenedBy.INBOUND.value)), default=F("window_opened_by")
-        ),
-        "window_expires_at": Case(
-            When(opens, then=Value(at + LENGTH)), default=F("window_expires_at")
-        ),
-    }
+def _has_changed_since(conversation: Conversation, message: Message) -> bool:
+    """Whether this person has said otherwise after this message, which was found late."""
+    address = conversation.address
+    later = (address.opted_out_at, address.contact.opted_out_at, address.contact.consented_at)
+    written_at = message.occurred_at or message.created_at
+    return any(at is not None and at > written_at for at in later)

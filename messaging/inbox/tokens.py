@@ -18,6 +18,7 @@ from django.urls import reverse
 from .. import clock, conf
 from ..models import Provider, WebhookToken
 from ..models.fields import keyed_digests
+from . import sql
 
 #: How long the address before goes on being good after a change.
 OVERLAP: Final = timedelta(days=7)
@@ -29,10 +30,7 @@ def provider_of(token: str, now: datetime | None = None) -> Provider | None:
     """The provider whose webhook address holds this token; None for any other token."""
     if not 20 <= len(token) <= 100:
         return None
-    rows = WebhookToken.objects.filter(digest__in=keyed_digests("webhook", token))
-    current = rows.filter(Q(expires_at=None) | Q(expires_at__gt=now or clock.now()))
-    row = current.select_related("provider").first()
-    return row.provider if row else None
+    return sql.provider(keyed_digests("webhook", token), now or clock.now())
 
 
 def token_of(provider: Provider) -> WebhookToken:

@@ -6,11 +6,8 @@ import hashlib
 import io
 import struct
 import zlib
-
-try:
-    import segno
-except ImportError:  # it comes with the extra `sandbox`
-    segno = None
+from importlib import import_module
+from typing import Any
 
 MODULES = 25
 SCALE = 6
@@ -20,11 +17,20 @@ _SIZE = (MODULES + 2 * QUIET) * SCALE
 
 def qr_code(text: str) -> bytes:
     """A PNG of the text as a QR code; without segno a picture that only looks like it."""
+    segno = _segno()
     if segno is None:
         return qr_like(text)
     stream = io.BytesIO()
     segno.make(text, error="m").save(stream, kind="png", scale=SCALE, border=QUIET)
     return stream.getvalue()
+
+
+def _segno() -> Any:
+    """The library that draws real codes; it comes with the extra `sandbox`."""
+    try:
+        return import_module("segno")
+    except ImportError:
+        return None
 
 
 def qr_like(seed: str) -> bytes:
