@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -49,6 +50,9 @@ _SILENT: Final = frozenset({MessageKind.SYSTEM.value})
 
 #: What may hold a word that ends or begins consent.
 _WORDS: Final = frozenset({MessageKind.TEXT.value, MessageKind.BUTTON_REPLY.value})
+
+#: Clocks differ, and gateways tell whole seconds: only what is older than this was found late.
+_LATE: Final = timedelta(minutes=5)
 
 
 class _Unplaced(Exception):
@@ -356,8 +360,22 @@ class _Door:
 
 
 def _has_changed_since(conversation: Conversation, message: Message) -> bool:
-    """Whether this person has said otherwise after this message, which was found late."""
+    """Whether this person has said otherwise after this message, which was found late.
+
+    What was said in this conversation is compared by the gateway's clock. What was noted in other
+    ways has our own time: only for a message that is old can the two be told apart.
+    """
+    written_at = message.occurred_at or message.created_at
+    since = Message.objects.filter(
+        conversation=conversation,
+        direction=Direction.INBOUND.value,
+        kind__in=_WORDS,
+        occurred_at__gt=written_at,
+    )
+    if any(map(consent.word, since.values_list("text", flat=True))):
+        return True
+    if message.created_at - written_at < _LATE:
+        return False
     address = conversation.address
     later = (address.opted_out_at, address.contact.opted_out_at, address.contact.consented_at)
-    written_at = message.occurred_at or message.created_at
     return any(at is not None and at > written_at for at in later)

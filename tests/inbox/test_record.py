@@ -262,6 +262,35 @@ def test_held_messages_leave_when_the_customer_writes(sender: Sender) -> None:
     assert held.due_at == NOW
 
 
+# Words that end and begin consent
+
+
+def said(sender: Sender, text: str, at: datetime, name: str) -> None:
+    take(sender, wrote(text, external_id=name, occurred_at=at))
+
+
+def is_out() -> bool:
+    return ContactAddress.objects.get().opted_out_at is not None
+
+
+@pytest.mark.parametrize("behind", [timedelta(0), timedelta(minutes=2)])
+def test_the_last_word_counts_whatever_the_gateways_clock_shows(
+    sender: Sender, frozen: Any, behind: timedelta
+) -> None:
+    """Gateways tell whole seconds, and their clocks are not ours."""
+    for number, word in enumerate(["STOP", "START", "STOP", "START", "STOP"]):
+        frozen.move_to(NOW + timedelta(seconds=0.1 * (number + 1)))
+        said(sender, word, NOW - behind, f"in-{number}")
+        assert is_out() == (word == "STOP")
+
+
+@pytest.mark.parametrize("ago", [timedelta(minutes=1), timedelta(hours=1)])
+def test_a_word_found_late_does_not_undo_a_later_one(sender: Sender, ago: timedelta) -> None:
+    said(sender, "STOP", NOW, "in-2")
+    said(sender, "START", NOW - ago, "in-1")
+    assert is_out()
+
+
 # By webhook and by report
 
 
