@@ -149,6 +149,16 @@ def test_once_does_the_main_job(tmp_path: Path) -> None:
     for status in ("read", "accepted", "unknown (ambiguous)", "failed (invalid_recipient)"):
         assert status in done.stdout
     assert "0 of them twice" in done.stdout
+    for name in ("picture, multipart", "SMS binary", "three in one body", "delivery webhook"):
+        assert re.search(rf"  {name} +webhook ", done.stdout), name
+    assert re.search(r"  inbox row of a group +poll ", done.stdout)
+    assert re.search(
+        r"\d+ messages received, \d+ duplicates dropped, 2 deliveries quarantined, "
+        r"3 found only by polling\.",
+        done.stdout,
+    )
+    assert "connected, webhook ours" in done.stdout
+    assert "the customer writes: the held message" in done.stdout
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
     nothing_left(tmp_path)

@@ -46,13 +46,27 @@ class Round:
         self.sent: list[Row] = []
         self.asked: list[Row] = []
         self.refused: list[Row] = []
+        self._planned: list[Planned] = []
         self._numbers = (f"+44770090{number:04d}" for number in count(400))
 
-    def run(self) -> Round:
+    def start(self) -> None:
+        """Ask, queue and be refused."""
         self.asked += self._ask_accounts()
-        plan = [self._plan(case) for case in cases(_store_files())]
-        self._queue(plan)
+        self._planned = [self._plan(case) for case in cases(_store_files())]
+        self._queue(self._planned)
         self.refused += [self._refuse(refusal) for refusal in refusals()]
+
+    def wait_until_taken(self) -> None:
+        """Until every message has left: what is set at the sandbox from now on concerns others."""
+        ids = [pk for planned in self._planned for pk in planned.ids]
+        under_way = Message.objects.filter(pk__in=ids, status__in=["queued", "sending"])
+        end = time.monotonic() + PATIENCE
+        while under_way.exists() and time.monotonic() < end:
+            time.sleep(0.1)
+
+    def finish(self) -> None:
+        """Wait for what becomes of all that was queued."""
+        plan = self._planned
         self._wait(plan)
         self.asked += self._ask_reports(plan)
         self.sent += [
@@ -60,15 +74,17 @@ class Round:
             for planned in plan
             for index in range(len(planned.numbers))
         ]
-        return self
 
     @property
     def counts(self) -> dict[str, int]:
-        """What the sandbox saw in all."""
-        taken = Counter(item["phone"] for item in self.sandbox.deliveries())
+        """What the sandbox saw of what was queued here."""
+        own = {number.lstrip("+") for planned in self._planned for number in planned.numbers}
+        phones = (item["phone"] for item in self.sandbox.deliveries())
+        taken = Counter(phone for phone in phones if phone in own)
+        calls = self.sandbox.arrivals(operation="send*")
         return {
             "arrivals": sum(
-                bool(item["phones"]) for item in self.sandbox.arrivals(operation="send*")
+                bool(own & {phone.lstrip("+") for phone in item["phones"]}) for item in calls
             ),
             "deliveries": sum(taken.values()),
             "twice": sum(number > 1 for number in taken.values()),

@@ -75,11 +75,13 @@ class Command(BaseCommand):
         folder = DemoFolder(path)
         try:
             folder.claim()
-            with self._children(folder, f"http://{HOST}:{FIRST_PORT}") as children:
+            web = f"http://{HOST}:{_free_port(0)}"
+            with self._children(folder, web) as children:
                 url = _start_sandbox(children, folder, _QUICK)
                 children.run("preparation", "-m", "project.demo.prepare", url, "--bare")
                 children.start("worker", "-m", "project.demo.child", "messaging_worker")
-                code = children.run("messages", "-m", "project.demo.once", url, shown=True)
+                _start_web(children, web)
+                code = children.run("messages", "-m", "project.demo.once", url, web, shown=True)
         except KeyboardInterrupt:
             raise CommandError("Stopped.", returncode=130) from None
         finally:
@@ -173,8 +175,13 @@ def _start_sandbox(children: Children, folder: DemoFolder, delays: Sequence[str]
     return announced.read_text("utf-8").strip()
 
 
+def _start_web(children: Children, url: str) -> None:
+    address = url.removeprefix("http://")
+    children.start("web", "-m", "project.demo.child", "runserver", "--noreload", address)
+
+
 def _free_port(wanted: int | None) -> int:
-    """The port asked for, else the first free one from 8000 on."""
+    """The port asked for (0: any), else the first free one from 8000 on."""
     ports = [wanted] if wanted is not None else range(FIRST_PORT, FIRST_PORT + 200)
     for port in ports:
         with closing(socket.socket()) as probe:
@@ -183,7 +190,7 @@ def _free_port(wanted: int | None) -> int:
                 probe.bind((HOST, port))
             except (OSError, OverflowError):
                 continue
-            return port
+            return port or int(probe.getsockname()[1])
     raise CommandError(f"Port {wanted or FIRST_PORT} is in use. Choose another with --port.")
 
 
