@@ -171,6 +171,15 @@ def test_a_browser_can_log_in_and_everything_ends(start: Callable[..., Demo]) ->
     assert "Asha Rao" in read(staff, f"{demo.url}messaging/message/")
     agent = log_in(demo, "agent")
     assert "messaging/conversation/" in read(agent, demo.url)
+
+    # A phone that is to be paired, by the two pages it names.
+    ours, phones = re.findall(r"http://127\.0\.0\.1:\d+\S*(?:/pair/|/phone/\w+)", demo.text)
+    assert "Pair" in read(staff, ours)
+    assert "Scan with this phone" in read(staff, phones)
+
+    # Customers answer what the worker has sent, and their gateways post it to us.
+    received = f"{demo.url}messaging/webhookdelivery/?state__exact=processed"
+    until(lambda: "/webhookdelivery/1/" in read(staff, received), "nobody has answered")
     assert demo.end(signal.SIGINT) == 0
     nothing_left(demo.folder)
     assert "Stopped." in demo.text

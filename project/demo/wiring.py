@@ -37,7 +37,6 @@ def make_new_phone(senders: Mapping[str, Sender]) -> Sender:
         name="Clinic mobile, to be paired",
         address=f"+{accounts.WH_NEW_NUMBER}",
         credentials={"token": NEW_PHONE},
-        connection="disconnected",
     )
 
 

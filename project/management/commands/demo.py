@@ -99,8 +99,8 @@ class Command(BaseCommand):
         passwords = {name: secrets.token_urlsafe(9) for name in ("demo", "agent")}
         try:
             with self._children(folder, url) as children:
-                self._start(children, folder, url, passwords, kept=kept)
-                self._say(_box(url, passwords, folder))
+                pages = self._start(children, folder, url, passwords, kept=kept)
+                self._say(_box(url, passwords, pages, folder))
                 children.wait_for(lambda: False)
         except KeyboardInterrupt:
             self._say("Stopped.")
@@ -116,16 +116,20 @@ class Command(BaseCommand):
         passwords: dict[str, str],
         *,
         kept: bool,
-    ) -> None:
+    ) -> tuple[str, str]:
+        """Start all; where a phone is paired: our page, and the phone's own."""
         self._say("Preparing …")
         sandbox = _start_sandbox(children, folder, _WATCHED)
         arguments = [sandbox, *(["--kept"] if kept else [])]
         text = json.dumps(passwords) + "\n"
         children.run("preparation", "-m", "project.demo.prepare", *arguments, text=text)
-        children.start("worker", "-m", "project.demo.child", "messaging_worker")
-        runserver = ("runserver", "--noreload", url.removeprefix("http://"))
-        children.start("web", "-m", "project.demo.child", *runserver)
+        _start_web(children, url)
         children.wait_for(lambda: _answers(url), seconds=120)
+        # Last: customers answer what it sends, and what they say is posted to the web server.
+        children.start("worker", "-m", "project.demo.child", "messaging_worker")
+        said = (folder.logs / "preparation.log").read_text("utf-8").splitlines()[-1]
+        ours, phones = json.loads(said)
+        return url + ours, phones
 
     @contextmanager
     def _children(self, folder: DemoFolder, url: str) -> Iterator[Children]:
@@ -206,7 +210,7 @@ def _answers(url: str) -> bool:
         connection.close()
 
 
-def _box(url: str, passwords: dict[str, str], folder: DemoFolder) -> str:
+def _box(url: str, passwords: dict[str, str], pages: tuple[str, str], folder: DemoFolder) -> str:
     rows = [
         "The demo is running.",
         "",
@@ -215,6 +219,11 @@ def _box(url: str, passwords: dict[str, str], folder: DemoFolder) -> str:
         *(f"login {name:6}  password {password}" for name, password in passwords.items()),
         "",
         "“demo” may do everything, “agent” answers customers.",
+        "Customers answer by themselves: the inbox lives.",
+        "",
+        "Pair a phone: show the code on the first page, scan it on the second.",
+        *pages,
+        "",
         f"Logs: {folder.logs}",
         "Ctrl-C ends everything.",
     ]
