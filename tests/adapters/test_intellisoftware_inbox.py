@@ -540,7 +540,8 @@ def check(request: WebhookRequest) -> None:
     for event in found.events:
         stored = without_to(event)
         stored.encode()
-        assert "\\u0000" not in stored
+        # An escaped backslash before it: somebody typed it.
+        assert "\\u0000" not in stored.replace("\\\\", "")
         if isinstance(event, Inbound):
             assert NUMBER not in stored
             assert gateway().owns(event) is False

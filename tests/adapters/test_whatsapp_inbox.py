@@ -721,7 +721,8 @@ def check(request: WebhookRequest) -> None:
     for event in found.events:
         stored = without_to(event)
         stored.encode()
-        assert "\\u0000" not in stored
+        # An escaped backslash before it: somebody typed it.
+        assert "\\u0000" not in stored.replace("\\\\", "")
         assert INSTANCE not in stored
         if isinstance(event, Inbound):
             assert PARSER.owns(event) is False
