@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from messaging import clock, outbox
+from messaging import clock, inbox, outbox, polling
 from messaging.content import Text
 from messaging.management.playground import make_accounts
 from messaging.models import Contact, ContactAddress, Conversation, Message, Sender, Template
 from messaging.sandbox import Sandbox
 from project.demo.arrivals import wire_of
-from project.demo.cases import PHONE, Case
+from project.demo.cases import PHONE, SMS, Case
+from project.demo.desk import Scene, play
+from project.demo.formats import Format, formats
 from project.demo.once import Report, table
 from project.demo.people import NAMES
+from project.demo.receiving import Receiving
 from project.demo.rows import Planned, Row, row_of
+from project.demo.scenes import NEW
 from project.demo.seed import Seed, make_users, open_sessions
+from project.demo.wiring import let_customers_answer, make_new_phone, set_webhooks
 
 
 @pytest.fixture
@@ -161,3 +168,73 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
 def test_the_wire_is_read_from_what_arrived(arrival: dict[str, object], words: str) -> None:
     full = {"gateway": "whatsapp_http", **arrival}
     assert wire_of(full) == f"{arrival['operation']} {words}"
+
+
+# What comes in
+
+
+def test_scenes_go_on_side_by_side_and_the_stuck_ones_are_named() -> None:
+    heard: list[str] = []
+
+    def quick() -> Scene:
+        for step in ("one", "two"):
+            heard.append(step)
+            yield lambda: True
+
+    def stuck() -> Scene:
+        heard.append("begun")
+        yield lambda: False
+        raise AssertionError
+
+    assert play([stuck(), quick()], patience=1) == ["stuck"]
+    assert heard == ["begun", "one", "two"]
+    assert play([quick()], patience=60) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_that_is_not_as_expected_says_what_is_wrong(
+    sandbox: Sandbox,
+) -> None:
+    receiving = Receiving(sandbox.control, make_accounts(sandbox.url, NAMES), "")
+    desk = receiving.desk
+    assert desk.senders[NEW].connection == "unknown"
+    number = desk.number()
+    (external_id,) = desk.write(PHONE, number, "Hello", webhook=False)
+    item = Format(sender=PHONE, name="text", writing={}, ends=(("text", "Hello"),))
+
+    line = receiving._line(item, [external_id])
+    assert (line.became, line.problem) == ("lost", "() instead of (('text', 'Hello'),)")
+
+    polling.poll_now(desk.senders[PHONE])
+    line = receiving._line(item, [external_id])
+    assert line.cells == ("WhatsApp HTTP API", "text", "poll", "text", "received as “Hello”")
+    assert line.problem == "brought by poll instead of webhook"
+    line = receiving._line(replace(item, brought="poll", files=1), [external_id])
+    assert line.problem == "its file is not there"
+
+    unplaced = Format(sender=SMS, name="form", writing={})
+    assert receiving._line(unplaced, []).problem == "0 in quarantine instead of 2"
+
+
+def test_every_format_has_its_own_name_and_end() -> None:
+    found = formats()
+    names = [(item.sender, item.name) for item in found]
+    assert len(set(names)) == len(names)
+    assert [item.name for item in found if item.is_unplaced] == ["SMS form without a sender"]
+
+
+@pytest.mark.django_db
+def test_gateways_are_told_our_addresses_and_an_unpaired_phone_is_made_once(
+    sandbox: Sandbox, settings: Any
+) -> None:
+    settings.MESSAGING = {**settings.MESSAGING, "PUBLIC_BASE_URL": "http://127.0.0.1:9"}
+    senders = make_accounts(sandbox.url, NAMES)
+    phone = make_new_phone(senders)
+    assert make_new_phone(make_accounts(sandbox.url, NAMES)) == phone
+    set_webhooks(sandbox.control, senders)
+    let_customers_answer(sandbox.control)
+    told = sandbox.control.accounts()
+    urls = {row["webhook"] for row in told["whatsapp_http"]}
+    assert urls == {inbox.address_of(phone.provider)}
+    (official,) = told["intellisoftware"]
+    assert official["webhook"] == official["status_webhook"] != urls.pop()

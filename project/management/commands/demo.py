@@ -35,7 +35,7 @@ class Command(BaseCommand):
     help = (
         "Starts a sandbox that plays all three gateways, a worker and a web server, in a folder of "
         "their own with believable data, and prints the address and the login. Ctrl-C ends all. "
-        "With --once: sends one of everything through the worker, prints what became of it, ends."
+        "With --once: sends and receives one of everything, prints what became of it, ends."
     )
     # The settings it starts with are its own, not those that the checks would look at.
     requires_system_checks: list[str] = []
@@ -219,7 +219,7 @@ def _box(url: str, passwords: dict[str, str], pages: tuple[str, str], folder: De
         *(f"login {name:6}  password {password}" for name, password in passwords.items()),
         "",
         "“demo” may do everything, “agent” answers customers.",
-        "Customers answer by themselves: the inbox lives.",
+        "Customers answer what is sent to them.",
         "",
         "Pair a phone: show the code on the first page, scan it on the second.",
         *pages,
