@@ -80,10 +80,12 @@ class StatusUpdate:
 
     `status` is None where the gateway's value is not one we know: the raw value is kept and the
     message stays as it is. `text`, `address` and `submitted_at` let an `unknown` send be
-    recognised in a report although we never learnt its id.
+    recognised in a report although we never learnt its id. `to` is what a webhook calls the
+    sender it is of, as in `Inbound`.
     """
 
     external_id: str = ""
+    to: str = field(default="", repr=False)
     address: str = ""
     status: Status | None = None
     occurred_at: datetime | None = None

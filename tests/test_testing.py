@@ -134,6 +134,6 @@ def test_a_customer_writes_and_everything_follows(
     finally:
         signals.message_received.disconnect(answer)
     assert (heard, sent.texts) == (["Are you open?"], ["We are open until six."])
+    testing.receive("Stop", from_="+447700900123")
     with pytest.raises(errors.OptedOut):
-        testing.receive("Stop", from_="+447700900123")
         outbox.queue(Text("But"), to="+447700900123")

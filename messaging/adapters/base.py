@@ -368,8 +368,11 @@ class Adapter(ABC):
         """
         self._undeclared()
 
-    def owns(self, event: Inbound) -> bool:
-        """Whether this message came to the sender this adapter speaks for."""
+    def owns(self, event: Inbound | StatusUpdate) -> bool:
+        """Whether this message or report is of the sender this adapter speaks for.
+
+        Only reports that say whose they are (`to`) are asked about.
+        """
         return False
 
     def fetch_inbox(self, start: datetime, end: datetime) -> InboxPage:

@@ -127,9 +127,9 @@ class Dummy(Adapter):
                 events.append(event)
         return Parsed(events=tuple(events), problems=tuple(problems))
 
-    def owns(self, event: Inbound) -> bool:
+    def owns(self, event: Inbound | StatusUpdate) -> bool:
         """By number and channel; a message that names neither is any sender's."""
-        if event.channel and event.channel != self.account.channel:
+        if isinstance(event, Inbound) and event.channel and event.channel != self.account.channel:
             return False
         return not event.to or event.to in (self.account.address, self.account.external_id)
 

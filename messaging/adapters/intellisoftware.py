@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ..content import MEDIA_KINDS, Content, Text
 from ..errors import ErrorClass, Failure, GatewayError, Scope
-from ..events import Inbound, Status
+from ..events import Inbound, Status, StatusUpdate
 from ..i18n import gettext as _
 from ..i18n import gettext_lazy
 from . import intellisoftware_inbox as inbox
@@ -258,9 +258,9 @@ class IntelliSoftware(Adapter):
         """Forwarded messages and delivery reports; see `intellisoftware_inbox`."""
         return inbox.read_webhook(request, self.account)
 
-    def owns(self, event: Inbound) -> bool:
+    def owns(self, event: Inbound | StatusUpdate) -> bool:
         """By channel and number: one number on both channels is two senders."""
-        return inbox.owned(event, self.account)
+        return isinstance(event, Inbound) and inbox.owned(event, self.account)
 
 
 def _unclear() -> Failure:

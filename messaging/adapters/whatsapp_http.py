@@ -334,7 +334,7 @@ class WhatsAppHttp(WhatsAppCalls):
         """Delivery reports and messages; see `whatsapp_inbox`."""
         return inbox.read_webhook(request, zone=self._zone, secrets=self._secrets)
 
-    def owns(self, event: Inbound) -> bool:
+    def owns(self, event: Inbound | StatusUpdate) -> bool:
         """By the instance id, which is the token itself where that is what was entered."""
         token = self.account.credentials.get("token", "")
         return inbox.owned(event.to, (token, self.account.instance_id))

@@ -246,7 +246,7 @@ def read_webhook(request: WebhookRequest, *, zone: tzinfo, secrets: list[str]) -
             said = _said_by_body(row, shown, files)
             events.append(_inbound(row, said, to, zone))
         elif report == "delivery" and message_id(row.get("messageid")):
-            events.append(_delivery(row, zone))
+            events.append(_delivery(row, to, zone))
         else:
             problems.append(_problem(row, report))
     if files:
@@ -289,7 +289,7 @@ def _problem(row: Mapping[str, Any], report: str) -> str:
     return _("“%(report)s” is no kind of report that is known here.") % {"report": report}
 
 
-def _delivery(row: Mapping[str, Any], zone: tzinfo) -> StatusUpdate:
+def _delivery(row: Mapping[str, Any], to: str, zone: tzinfo) -> StatusUpdate:
     """A delivery report, whose `status` is on the scale of the phone's acknowledgements.
 
     Whether `createdAt` is the time of the message or of this step is not documented, so it is
@@ -302,7 +302,12 @@ def _delivery(row: Mapping[str, Any], zone: tzinfo) -> StatusUpdate:
     update = status_update(fields, zone)
     created = word(row.get("createdat"))
     data = {**update.external_data, **({"createdAt": created} if created else {})}
-    return replace(update, address=chat_address(row.get("phone")), external_data=data)
+    return replace(
+        update,
+        to=to,
+        address=chat_address(row.get("phone")),
+        external_data=data,
+    )
 
 
 def _said_by_body(row: Mapping[str, Any], body: object, files: list[WebhookFile]) -> Said:

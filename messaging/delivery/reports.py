@@ -190,6 +190,8 @@ def _parked(
 def _freeze(update: StatusUpdate) -> dict[str, Any]:
     frozen: dict[str, Any] = {}
     for spec in fields(update):
+        if spec.name == "to":
+            continue  # may be a secret, and has done its work
         value = getattr(update, spec.name)
         if isinstance(value, datetime):
             frozen[spec.name] = value.isoformat()

@@ -109,18 +109,27 @@ class Batch:
         self._updates = [event for event in events if isinstance(event, StatusUpdate)]
         self._inbound = [event for event in events if isinstance(event, Inbound)]
         self._door = _Door(provider, source, origin, sender)
-        if self._inbound and sender is None:
+        named = any(update.to for update in self._updates)
+        if sender is None and (self._inbound or named):
             self._door.open()
 
     def record(self) -> Recorded:
         """Record them, in the caller's transaction. Raises as `record` does."""
         done = Recorded()
         alone = len(self._inbound) == 1 and not self._updates
+        self._refuse_strangers(done)
         if self._updates:
             done.changed = self._apply(alone=len(self._updates) == 1 and not self._inbound)
         for number, event in enumerate(self._inbound):
             _let_in(self._door, number, event, done, alone=alone)
         return done
+
+    def _refuse_strangers(self, done: Recorded) -> None:
+        """Leave out reports that name a sender which is none of ours."""
+        ours = [update for update in self._updates if not update.to or self._door.knows(update)]
+        if len(ours) < len(self._updates):
+            done.problems.append(_("A report came from a phone that is none of ours."))
+            self._updates = ours
 
     def _apply(self, *, alone: bool) -> int:
         """Apply reports; where one of them cannot be, the others all the same."""
@@ -236,6 +245,10 @@ class _Door:
         return message
 
     # Whose it is
+
+    def knows(self, update: StatusUpdate) -> bool:
+        """Whether a report is of one of this provider's senders."""
+        return any(adapter.owns(update) for _sender, adapter in self._speakers())
 
     def _owner(self, event: Inbound) -> Sender:
         """The sender it came to. Raises _Unplaced."""

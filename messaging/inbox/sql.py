@@ -3,6 +3,7 @@ than the database takes to run them."""
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -20,6 +21,7 @@ from ..models import (
     WebhookDelivery,
     WebhookToken,
 )
+from ..models.fields import Secrets, decrypt
 from ..window import LENGTH
 
 _CONVERSATION: Final = Conversation._meta.db_table
@@ -36,8 +38,19 @@ JOIN {Contact._meta.db_table} k ON k.id = a.contact_id
 WHERE c.sender_id = %s AND a.value IN ({{marks}})
 """
 
+# A webhook needs its provider's senders too: they come along in one column.
+_SENDER_COLUMNS: Final = ("id", "name", "channel", "address", "external_id", "credentials")
+_PAIRS: Final = ", ".join(
+    f"'{name}', s.{name}" for name in (*_SENDER_COLUMNS, "instance_id", "is_active")
+)
+_WITH_SENDERS: Final = {
+    "postgresql": f"json_agg(json_build_object({_PAIRS}) ORDER BY s.id)::text",
+    "sqlite": f"json_group_array(json_object({_PAIRS}))",
+}
 _PROVIDER: Final = f"""
-SELECT p.* FROM {Provider._meta.db_table} p
+SELECT p.*, (SELECT {{senders}} FROM {Sender._meta.db_table} s WHERE s.provider_id = p.id)
+    AS sender_rows
+FROM {Provider._meta.db_table} p
 JOIN {WebhookToken._meta.db_table} t ON t.provider_id = p.id
 WHERE t.digest IN ({{marks}}) AND (t.expires_at IS NULL OR t.expires_at > %s)
 """
@@ -98,14 +111,31 @@ def insert(row: models.Model) -> bool:
 
 def provider(digests: list[str], now: datetime) -> Provider | None:
     """The provider with a webhook token of one of these digests that is still good."""
-    sql = _PROVIDER.format(marks=_marks(digests))
+    vendor = connections[router.db_for_write(Provider)].vendor
+    sql = _PROVIDER.format(marks=_marks(digests), senders=_WITH_SENDERS[vendor])
     at = _adapt(Provider, now)
     return next(iter(Provider.objects.raw(sql, [*digests, at])), None)
 
 
 def senders(row: Provider) -> list[Sender]:
-    """All senders of a provider."""
-    return list(Sender.objects.raw(_SENDERS, [row.pk]))
+    """All senders of a provider, with what tells whose a message is."""
+    if not hasattr(row, "sender_rows"):
+        return list(Sender.objects.raw(_SENDERS, [row.pk]))
+    return [_sender(row, values) for values in json.loads(row.sender_rows or "[]")]
+
+
+def _sender(row: Provider, values: dict[str, Any]) -> Sender:
+    """A sender to ask whose a message is; not all of its columns are filled: never to be saved."""
+    given = {name: values[name] for name in _SENDER_COLUMNS if name != "credentials"}
+    sender = Sender(
+        **given,
+        provider=row,
+        credentials=Secrets(token=values["credentials"] or ""),
+        instance_id=decrypt(values["instance_id"]) if values["instance_id"] else "",
+        is_active=bool(values["is_active"]),
+    )
+    sender._state.adding, sender._state.db = False, row._state.db
+    return sender
 
 
 def conversations(sender: Sender, address: str) -> list[Any]:

@@ -83,6 +83,7 @@ def test_the_documents_delivery_report() -> None:
     [update] = gateway().parse_webhook(posted(DELIVERY)).events
     assert update == StatusUpdate(
         external_id="62*****00",
+        to="5f*****f3",
         status=Status.READ,
         raw_status="4 Read",
         external_data={"waMessageID": "57*****E6", "createdAt": "2022-05-06T13:25:47.065+05:30"},

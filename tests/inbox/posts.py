@@ -103,6 +103,7 @@ def _whatsapp() -> list[Post]:
             multipart({"json": json.dumps(media)}, JPEG),
             (("image", "Picture: Hi this is test"),),
         ),
+        _json("WH delivery of a stranger", WH, delivery | {"instanceID": "0" * 24}, None),
         _json("WH of a stranger", WH, TEXT_BODY | real | {"instanceID": "0" * 24}, None),
     ]
 
