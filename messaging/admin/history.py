@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from .. import outbox
-from ..errors import MessagingError
+from .. import adapters, outbox
+from ..errors import ErrorClass, MessagingError
 from ..events import Status
 from ..models import Message, ProviderCall
 from . import numbers
@@ -56,6 +56,18 @@ def warnings_of(message: Message) -> list[str]:
     except MessagingError as error:
         return [str(error)] if waiting else []
     return [*found.refusals, *found.warnings] if waiting else list(found.warnings)
+
+
+def template_instead(message: Message) -> str:
+    """Where a template is chosen for a message the closed window kept back; "" for all others."""
+    if message.error_class != ErrorClass.WINDOW_CLOSED or message.status != Status.FAILED:
+        return ""
+    sender = message.sender
+    if not adapters.is_known(sender.provider.adapter):
+        return ""
+    if "template" not in sender.provider.adapter_class.kinds.get(sender.channel, ()):
+        return ""
+    return f"?conversation={message.conversation_id}&kind=template"
 
 
 def pretty(value: Any) -> str:

@@ -31,7 +31,7 @@ from .base import (
     outside_transactions,
 )
 from .edit import EditPage
-from .history import calls_of, pretty, steps_of, warnings_of
+from .history import calls_of, pretty, steps_of, template_instead, warnings_of
 from .lanes import MOST_CALLS, moment
 from .paging import CAP, CappedChangeList, CreatedFilter, ErrorFilter, SenderFilter, with_people
 from .send import SendPage
@@ -276,6 +276,7 @@ class MessageAdmin(MessagingAdmin):
                 "messaging_steps": steps_of(obj, full=full),
                 "messaging_calls": calls_of(obj, full=full),
                 "messaging_warnings": warnings_of(obj),
+                "messaging_template": template_instead(obj),
                 "messaging_files": files.rows_of(self, request, obj),
                 "messaging_conversation": model_url(
                     self.admin_site, Conversation, "change", obj.conversation_id

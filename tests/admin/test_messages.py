@@ -18,6 +18,7 @@ from messaging.admin.export import guard
 from messaging.content import Media, Text
 from messaging.errors import GatewayError, NotPossible
 from messaging.models import Contact, Message, MessageEvent, ProviderCall
+from tests.rows import make_conversation, make_message, make_provider, make_sender
 
 from .conftest import Office
 
@@ -370,3 +371,27 @@ def test_the_export_is_read_in_batches(boss: Client, office: Office, monkeypatch
         office.message(f"Number {number}")
     rows = list(csv.reader(io.StringIO(boss.get(url("export")).getvalue().decode())))
     assert [row[8] for row in rows[1:]] == [f"Number {number}" for number in (4, 3, 2, 1, 0)]
+
+
+# What the closed window kept back
+
+
+@pytest.mark.parametrize(
+    ("adapter", "error", "offered"),
+    [
+        ("intellisoftware", "window_closed", True),
+        ("intellisoftware", "invalid_recipient", False),
+        # It knows no templates.
+        ("whatsapp_http", "window_closed", False),
+    ],
+)
+def test_a_template_is_offered_where_the_window_was_closed(
+    boss: Client, adapter: str, error: str, offered: bool
+) -> None:
+    provider = make_provider(adapter=adapter, base_url="https://gateway.example")
+    row = make_message(
+        make_conversation(make_sender(provider)), status="failed", error_class=error, due_at=None
+    )
+    page = boss.get(reverse("admin:messaging_message_change", args=[row.pk])).content.decode()
+    link = f"?conversation={row.conversation_id}&amp;kind=template"
+    assert (link in page) == offered
