@@ -17,12 +17,12 @@ from django.core.management import call_command, get_commands, load_command_clas
 from django.urls import URLPattern, URLResolver
 
 import messaging
-from messaging import conf, outbox
+from messaging import conf, outbox, testing
 from messaging.adapters.dummy import Dummy
 from messaging.content import Text
 from messaging.events import Status
 from messaging.models import Message, MessageStatus, Provider, Sender, Template
-from messaging.signals import message_status_changed
+from messaging.signals import message_received, message_status_changed
 from project import settings as project_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -190,6 +190,18 @@ def test_sending_from_python(dummy: Sender, capsys: pytest.CaptureFixture[str]) 
     }
 
 
+def test_hearing_what_customers_write(
+    dummy: Sender, django_capture_on_commit_callbacks: Any
+) -> None:
+    space = run(snippet("README.md", "message_received"))
+    try:
+        with testing.capture() as sent, django_capture_on_commit_callbacks(execute=True):
+            testing.receive("Are you open?", from_="+447700900123")
+    finally:
+        assert message_received.disconnect(space["tell_the_opening_hours"])
+    assert sent.texts == ["We are open from nine to six."]
+
+
 def test_sending_thousands_from_python(dummy: Sender, capsys: pytest.CaptureFixture[str]) -> None:
     numbers = ["07700 900123", "no number", "07700 900124"]
     run(snippet("README.md", "queue_many"), outbox=outbox, Text=Text, numbers=numbers)
@@ -198,7 +210,7 @@ def test_sending_thousands_from_python(dummy: Sender, capsys: pytest.CaptureFixt
 
 
 def test_hearing_of_what_became_of_it(capsys: pytest.CaptureFixture[str]) -> None:
-    receiver = run(snippet("README.md", "@receiver"))["note_arrival"]
+    receiver = run(snippet("README.md", "def note_arrival"))["note_arrival"]
     try:
         message_status_changed.send_robust(
             Message, message_ids=[1, 2], status="delivered", source="poll"
