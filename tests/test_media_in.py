@@ -633,9 +633,9 @@ def test_only_those_who_see_the_message_get_its_file(django_user_model: Any) -> 
     assert get(staff("view_contact", "settle_message"), url).status_code == 403
     own = staff("view_message", "settle_message", name="own")
     assert get(own, url).status_code == 200
-    # A colleague's conversation.
-    colleague = django_user_model.objects.create_user("bo")
-    Conversation.objects.filter(pk=row.message.conversation_id).update(assignee=colleague)
+    # Somebody else's conversation.
+    other_user = django_user_model.objects.create_user("bo")
+    Conversation.objects.filter(pk=row.message.conversation_id).update(assignee=other_user)
     assert get(own, url).status_code == 404
     assert own.post(address(row, "file_fetch")).status_code == 404
     assert get(staff("view_message", "view_all_conversations", name="all"), url).status_code == 200

@@ -234,9 +234,7 @@ ALSO_FORBIDDEN: dict[str, Case] = {
 
 #: What looks similar and must be possible.
 ALLOWED: dict[str, Case] = {
-    "parked reports from before digests": lambda it: [
-        it.parked_like(digest="") for _ in range(2)
-    ],
+    "parked reports from before digests": lambda it: [it.parked_like(digest="") for _ in range(2)],
     "two senders without an address": lambda it: [it.sender_like() for _ in range(2)],
     "one number on two channels": lambda it: it.sender_like(address="+447700900100", channel="sms"),
     "one number at two providers": lambda it: it.sender_like(

@@ -73,8 +73,13 @@ class _Reader(io.RawIOBase):
         return io.BufferedReader(self)
 
 
-def exchange(pool: Pool, method: str, request: bytes, limits: Limits) -> Received:
-    """Send the bytes of a request and read its answer. Raises ExchangeError."""
+def exchange(
+    pool: Pool, method: str, request: bytes, limits: Limits, *, keep: bool = True
+) -> Received:
+    """Send the bytes of a request and read its answer. Raises ExchangeError.
+
+    Without `keep` the connection is closed afterwards, whatever the server says of it.
+    """
     conn = pool.take()
     reusable = False
     try:
@@ -82,7 +87,7 @@ def exchange(pool: Pool, method: str, request: bytes, limits: Limits) -> Receive
             _connect(conn, limits)
         heard_out = _write(conn.sock, request, limits)
         received, reusable = _read(conn.sock, method, limits)
-        reusable = reusable and heard_out
+        reusable = reusable and heard_out and keep
     finally:
         if not reusable:
             conn.close()

@@ -200,7 +200,7 @@ class Http:
             route = self._route(url)
             shown = route.shown
             request = _encode(route, "GET", None, (None, ""), {"Connection": "close"})
-            return exchange(route.pool, "GET", request, self._limits(started, cap))
+            return exchange(route.pool, "GET", request, self._limits(started, cap), keep=False)
         except ExchangeError as error:
             failure = error.failure
         except Exception as error:

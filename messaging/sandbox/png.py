@@ -63,6 +63,11 @@ def _grid(seed: str) -> list[list[bool]]:
 
 
 def _finder(grid: list[list[bool]], top: int, left: int) -> None:
+    for row in range(-1, 8):
+        for column in range(-1, 8):
+            # A light line around it tells where it ends.
+            if 0 <= top + row < MODULES and 0 <= left + column < MODULES:
+                grid[top + row][left + column] = False
     for row in range(7):
         for column in range(7):
             ring = min(row, column, 6 - row, 6 - column)
