@@ -21,7 +21,7 @@ from tests.inbox.desk import open_desk, rows, send, states
 from tests.inbox.posts import IS, OUR_WHATSAPP, PHONE, posts
 
 from . import nemesis
-from .databases import KINDS, POSTGRESQL
+from .databases import KINDS, POSTGRESQL, Database
 from .processes import wait_for
 from .stage import Outcome, Play
 from .world import REST, World
@@ -29,11 +29,11 @@ from .world import REST, World
 pytestmark = pytest.mark.faults
 
 
-def on_threads(world: World, count: int, job: Callable[[int], None]) -> None:
+def on_threads(database: Database, count: int, job: Callable[[int], None]) -> None:
     """Run it in so many threads, each with a connection of its own; the first error is raised."""
 
     def work(number: int) -> None:
-        with world.database.connected():
+        with database.connected():
             job(number)
 
     with ThreadPoolExecutor(count) as pool:
@@ -81,7 +81,7 @@ def from_eight_threads(world: World) -> None:
             if turn % 5 == 0:
                 inbox.record_page(Sender.objects.select_related("provider").get(pk=desk.pk), polled)
 
-    on_threads(world, 8, work)
+    on_threads(world.database, 8, work)
     # A database that was too busy leaves work to the sweep; nothing is lost.
     for _round in range(3):
         inbox.replay(WebhookDelivery.objects.filter(state__in=["failed", "stored"]))
@@ -92,8 +92,21 @@ def from_eight_threads(world: World) -> None:
 def while_the_database_goes(world: World) -> None:
     """What was answered 200 is there; what was not is posted again, as gateways do."""
     paths = desk_alone()
+    with ExitStack() as troubles:
+        cut = lambda: world.database.terminate_backends()  # noqa: E731
+        troubles.enter_context(nemesis.troubling(world, cut, every=0.3))
+        wanted = post_all(world.database, paths, 240)
+    connection.close()
+    assert WebhookDelivery.objects.count() >= len(wanted)
+    inbox.replay(WebhookDelivery.objects.exclude(state="processed"))
+    found = Message.objects.filter(direction="inbound").values_list("external_id", flat=True)
+    assert sorted(found) == wanted
+
+
+def post_all(database: Database, paths: dict[str, str], count: int) -> list[str]:
+    """Post so many messages from eight threads, each until it is answered 200; their ids."""
+    wanted = [f"{number:034x}" for number in range(1000, 1000 + count)]
     answered: set[str] = set()
-    wanted = [f"{number:034x}" for number in range(1000, 1240)]
     lock = threading.Lock()
 
     def work(number: int) -> None:
@@ -108,23 +121,15 @@ def while_the_database_goes(world: World) -> None:
                     "msgobject": {"type": "text", "text": {"body": messageid}},
                 },
             }
-            for _try in range(50):
+            for _try in range(400):
                 if post_one(paths[IS], {"messages": [item]}) == 200:
                     with lock:
                         answered.add(messageid)
                     break
 
-    with ExitStack() as troubles:
-        cut = lambda: world.database.terminate_backends()  # noqa: E731
-        troubles.enter_context(nemesis.troubling(world, cut, every=0.3))
-        on_threads(world, 8, work)
-    connection.close()
+    on_threads(database, 8, work)
     assert answered == set(wanted)
-    stored = WebhookDelivery.objects.count()
-    assert stored >= len(wanted)
-    inbox.replay(WebhookDelivery.objects.exclude(state="processed"))
-    found = Message.objects.filter(direction="inbound").values_list("external_id", flat=True)
-    assert sorted(found) == wanted
+    return wanted
 
 
 def post_one(path: str, body: object) -> int:
