@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from django.conf import settings as project_settings
+from django.db import connection
 
 KEY = Fernet.generate_key().decode()
 
@@ -31,6 +32,19 @@ def messaging_settings(settings: Any) -> dict[str, Any]:
     """Settings every test starts from, whatever the environment says."""
     settings.MESSAGING = dict(MESSAGING)
     return settings.MESSAGING
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """A server's thread that is slow to end must not keep the test database from being dropped."""
+    yield
+    with django_db_blocker.unblock():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
 
 
 @pytest.fixture(autouse=True, scope="session")
