@@ -13,6 +13,9 @@ from .i18n import gettext as _
 GROUP_SUFFIX: Final = "@g.us"
 LID_SUFFIX: Final = "@lid"
 
+#: What many read, and nobody writes to from here: groups, status posts, newsletters.
+GROUP_SUFFIXES: Final = (GROUP_SUFFIX, "@broadcast", "@newsletter")
+
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _LETTER = re.compile(r"[^\W\d_]")
 

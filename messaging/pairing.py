@@ -12,7 +12,6 @@ import logging
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import transaction
 from django.db.models import F, Q
 
 from . import clock, delivery, health, inbox
@@ -123,7 +122,7 @@ def _ask(sender: Sender, row: Pairing) -> None:
         _settle(row, error=str(error)[:255], state=PairingState.FAILED, code="")
     else:
         if answer.connected:
-            connected(sender, answer)
+            keep(sender, answer)
             _settle(
                 row,
                 state=PairingState.CONNECTED,
@@ -149,19 +148,19 @@ def _settle(row: Pairing, **values: Any) -> None:
     Pairing.objects.filter(pk=row.pk, state=PairingState.WAITING).update(**values)
 
 
-def connected(sender: Sender, answer: Answer) -> None:
-    """Keep what a connected phone says of itself: number, id, balance; its lane sends again."""
+def keep(sender: Sender, answer: Answer) -> None:
+    """Keep what a phone says of itself: id, number, balance; its lane pauses or sends again."""
     values: dict[str, Any] = {"connection_checked_at": clock.now()}
-    if answer.instance_id and answer.instance_id != sender.instance_id:
-        sender.instance_id = answer.instance_id
-        with transaction.atomic():
-            sender.save(update_fields=["instance_id"])
+    if answer.instance_id:
+        values["instance_id"] = answer.instance_id
     if answer.address and not sender.address and not _is_taken(sender, answer.address):
-        values["address"] = sender.address = answer.address
+        values["address"] = answer.address
     Sender.objects.filter(pk=sender.pk).update(**values)
+    for name, value in values.items():
+        setattr(sender, name, value)
     if answer.balance is not None:
         health.keep_balance(sender.lane, answer.balance)
-    delivery.mark_connected(sender, connected=True)
+    delivery.mark_connected(sender, answer.connected)
 
 
 def _is_taken(sender: Sender, address: str) -> bool:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
-from . import clock, health
+from . import clock, delivery, health
 from .adapters.base import GroupInfo, SenderInfo, TemplateInfo
-from .addresses import GROUP_SUFFIX, is_phone, variants
+from .addresses import is_phone, variants
 from .errors import NotPossible
 from .i18n import gettext as _
 from .models import (
@@ -31,8 +31,8 @@ from .models import (
     Template,
     TemplateCategory,
     TemplateStatus,
-    WindowOpenedBy,
 )
+from .outbox import make_addresses
 
 _CHUNK: Final = 500
 
@@ -70,13 +70,21 @@ def sync_contacts(sender: Sender) -> Synced:
     for values in _chunks(sorted(people)):
         with transaction.atomic():
             known = _known(values)
-            done.new += len(_make({value: people[value] for value in values if value not in known}))
-            for value, address in known.items():
-                if people[value] and not address.contact.name:
-                    name = people[value][:255]
-                    rows = Contact.objects.filter(pk=address.contact_id, name="")
-                    done.changed += rows.update(name=name)
+            new = {value: people[value] for value in values if value not in known}
+            done.new += len(make_addresses(new))
+            done.changed += _name({row.contact_id: people[value] for value, row in known.items()})
     return done
+
+
+def _name(names: dict[int, str]) -> int:
+    """Name these contacts where nobody has; how many."""
+    wanted = {pk: name[:255] for pk, name in names.items() if name}
+    nameless = Contact.objects.select_for_update(no_key=True).filter(pk__in=wanted, name="")
+    rows = list(nameless.order_by("pk"))
+    for row in rows:
+        row.name = wanted[row.pk]
+    Contact.objects.bulk_update(rows, ["name"])
+    return len(rows)
 
 
 def sync_groups(sender: Sender) -> Synced:
@@ -101,7 +109,8 @@ def _take_group(sender: Sender, info: GroupInfo, done: Synced) -> None:
     members = {value for value in info.members if value}
     known = _known(members)
     addresses = {row.pk for row in known.values()}
-    addresses |= {row.pk for row in _make(dict.fromkeys(members - set(known), ""))}
+    made_here = make_addresses(dict.fromkeys(sorted(members - set(known)), ""))
+    addresses |= {row.pk for row in made_here.values()}
     present = set(group.members.values_list("address_id", flat=True))
     if group.name != info.name[:255] or present != addresses:
         done.changed += not made
@@ -207,17 +216,8 @@ def ask_window(conversation: Conversation) -> bool:
     sender = conversation.sender
     _require(sender, "session_status")
     answer = sender.connect().session_status(conversation.address.value)
-    if answer.is_open and answer.expires_at is not None:
-        later = Q(window_expires_at=None) | Q(window_expires_at__lt=answer.expires_at)
-        Conversation.objects.filter(later, pk=conversation.pk).update(
-            window_expires_at=answer.expires_at,
-            window_opened_by=WindowOpenedBy.SESSION,
-            version=F("version") + 1,
-        )
-    if answer.last_inbound_at is not None:
-        at = min(answer.last_inbound_at, clock.now())
-        newer = Q(last_inbound_at=None) | Q(last_inbound_at__lt=at)
-        Conversation.objects.filter(newer, pk=conversation.pk).update(last_inbound_at=at)
+    expires_at = answer.expires_at if answer.is_open else None
+    delivery.extend_window(conversation.pk, expires_at, answer.last_inbound_at, clock.now())
     conversation.refresh_from_db()
     return answer.is_open
 
@@ -243,27 +243,3 @@ def _known(values: Iterable[str]) -> dict[str, ContactAddress]:
         if value not in found or row.value == value:
             found[value] = row
     return found
-
-
-def _make(names: dict[str, str]) -> list[ContactAddress]:
-    """New people with these addresses; those somebody else made in this moment are left out."""
-    if not names:
-        return []
-    contacts = Contact.objects.bulk_create([Contact(name=name[:255]) for name in names.values()])
-    ContactAddress.objects.bulk_create(
-        [
-            ContactAddress(contact=contact, value=value, kind=_kind(value))
-            for contact, value in zip(contacts, names, strict=True)
-        ],
-        ignore_conflicts=True,
-    )
-    rows = list(ContactAddress.objects.filter(value__in=names).select_related("contact"))
-    unused = {contact.pk for contact in contacts} - {row.contact_id for row in rows}
-    Contact.objects.filter(pk__in=unused, addresses=None).delete()
-    return rows
-
-
-def _kind(value: str) -> AddressKind:
-    if value.endswith(GROUP_SUFFIX):
-        return AddressKind.GROUP
-    return AddressKind.PHONE if is_phone(value) else AddressKind.LID

@@ -213,8 +213,3 @@ def unsupported(raw: object, words: str = "", media: InboundMedia | None = None)
     text = clean(words) or _("A message of a kind that cannot be shown here")
     content = {"kind": "unsupported", "raw": raw}
     return Said(kind="unsupported", content=content, text=text, media=media)
-
-
-def system() -> Said:
-    """What is no message to us, such as a post to all contacts of somebody."""
-    return Said(kind="system", content={"kind": "system"})

@@ -73,7 +73,7 @@ def _chat_of(row: Mapping[str, Any]) -> tuple[str, str]:
     for name in ("waid", "phone"):
         text = message_id(row.get(name))
         if ignored := _IGNORED.get(text.rpartition("@")[2].lower(), ""):
-            return "", ignored
+            return text.lower(), ignored
         address = group_address(text) if _GROUP_NUMBER.fullmatch(text) else chat_address(text)
         if address:
             return address, ""
@@ -95,7 +95,7 @@ def _inbound(row: Mapping[str, Any], said: Said, to: str, zone: tzinfo) -> Inbou
     wa_id, ref = message_id(row.get("wamessageid")), message_id(row.get("messageid"))
     data: dict[str, Any] = {}
     if ignored:
-        said, data["ignored"] = received.system(), ignored
+        data["ignored"] = ignored
     name, phone = first(row, ("full_push_name", "pushname", "name")), chat_address(row.get("phone"))
     if address.endswith("@g.us"):
         # The row's name is its author's, not the group's.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from typing import Any, Final
 
 from django.contrib import admin, messages
@@ -15,13 +14,14 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from .. import clock, inbox
+from .. import inbox
 from ..errors import ConfigurationError
 from ..models import DeliveryState, Provider, WebhookDelivery
 from . import numbers, scope
 from .base import Button, MessagingAdmin, forget_banners, outside_transactions
 from .history import pretty
 from .lanes import moment
+from .paging import CreatedFilter
 
 VIEW: Final = "messaging.view_webhookdelivery"
 REPLAY: Final = "messaging.replay_webhookdelivery"
@@ -68,22 +68,10 @@ class ProviderFilter(admin.SimpleListFilter):
         return queryset.filter(provider=int(value)) if value and value.isdecimal() else queryset
 
 
-class ReceivedFilter(admin.SimpleListFilter):
-    """Today, 7 days, 30 days, by the reader's midnight."""
-
+class ReceivedFilter(CreatedFilter):
     title = gettext_lazy("received")
     parameter_name = "received"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("1", _("Today")), ("7", _("Past 7 days")), ("30", _("Past 30 days"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value()
-        if value not in ("1", "7", "30"):
-            return queryset
-        now = timezone.localtime(clock.now())
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        return queryset.filter(received_at__gte=midnight - timedelta(days=int(value) - 1))
+    field = "received_at"
 
 
 class WebhookDeliveryAdmin(MessagingAdmin):

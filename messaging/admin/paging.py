@@ -50,6 +50,7 @@ class CreatedFilter(admin.SimpleListFilter):
 
     title = _("created")
     parameter_name = "created"
+    field = "created_at"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [("1", _("Today")), ("7", _("Past 7 days")), ("30", _("Past 30 days"))]
@@ -58,7 +59,8 @@ class CreatedFilter(admin.SimpleListFilter):
         value = self.value()
         if value not in ("1", "7", "30"):
             return queryset
-        return queryset.filter(created_at__gte=_midnight() - timedelta(days=int(value) - 1))
+        since = _midnight() - timedelta(days=int(value) - 1)
+        return queryset.filter(**{f"{self.field}__gte": since})
 
 
 def _midnight() -> datetime:

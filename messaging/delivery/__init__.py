@@ -8,6 +8,7 @@ from .finish import Attempt, Finished, announce, finish, patiently, put_back
 from .flush import TIME_COLUMNS, one_statement, touch, touches_itself
 from .lanes import mark_connected, pause, pause_for, resume
 from .reports import adopt, apply, match_parked
+from .windows import extend_window
 
 __all__ = [
     "TIME_COLUMNS",
@@ -16,6 +17,7 @@ __all__ = [
     "adopt",
     "announce",
     "apply",
+    "extend_window",
     "finish",
     "mark_connected",
     "match_parked",

@@ -43,6 +43,22 @@ def close_window(conversation_id: int, asked_at: datetime) -> None:
     )
 
 
+def extend_window(
+    conversation_id: int, expires_at: datetime | None, wrote_at: datetime | None, now: datetime
+) -> None:
+    """The gateway's word on a window, which informs and may extend; it never closes."""
+    rows = Conversation.objects.filter(pk=conversation_id)
+    if expires_at is not None:
+        rows.filter(Q(window_expires_at=None) | Q(window_expires_at__lt=expires_at)).update(
+            window_expires_at=expires_at,
+            window_opened_by=WindowOpenedBy.SESSION,
+            version=F("version") + 1,
+        )
+    if wrote_at is not None:
+        at = min(wrote_at, now)
+        rows.filter(Q(last_inbound_at=None) | Q(last_inbound_at__lt=at)).update(last_inbound_at=at)
+
+
 def follow_templates(conversation_ids: set[int]) -> None:
     """A report changed what became of templates there: the windows they opened follow."""
     if not conversation_ids:

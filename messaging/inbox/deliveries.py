@@ -150,7 +150,10 @@ def _settle(row: WebhookDelivery, recorded: Recorded, problems: list[str]) -> No
 
 def _note_failure(row: WebhookDelivery, name: str) -> None:
     row.attempts += 1
-    row.state, row.error = DeliveryState.FAILED, name
+    row.state = DeliveryState.FAILED
+    row.error = _("It could not be worked on; the log of the server says why (%(error)s).") % {
+        "error": name
+    }
     row.due_at = _next_try(row.attempts, clock.now())
     try:
         with transaction.atomic(using=router.db_for_write(WebhookDelivery)):

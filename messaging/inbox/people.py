@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..addresses import GROUP_SUFFIX, LID_SUFFIX, variants
+from ..addresses import variants
 from ..events import Inbound
 from ..models import (
     AddressKind,
@@ -19,6 +19,7 @@ from ..models import (
     ConversationKind,
     Sender,
 )
+from ..outbox import make_addresses
 from . import sql
 
 
@@ -31,7 +32,9 @@ def conversation_for(sender: Sender, event: Inbound) -> Conversation:
     found = _find(sender, event.address)
     if found is not None:
         return found
-    address = _find_address(event.address) or _make_address(event)
+    address = _find_address(event.address)
+    if address is None:
+        address = make_addresses({event.address: event.name})[event.address]
     Conversation.objects.bulk_create(
         [Conversation(sender=sender, address=address, kind=_kind(address))],
         # Another message of the same person may have made it in this moment.
@@ -64,25 +67,6 @@ def _find_address(value: str) -> ContactAddress | None:
     rows = ContactAddress.objects.filter(value__in=variants(value)).order_by("id")
     found = {row.value: row for row in rows}
     return found.get(value) or next(iter(found.values()), None)
-
-
-def _make_address(event: Inbound) -> ContactAddress:
-    contact = Contact.objects.create(name=event.name[:255])
-    kind = kind_of(event.address)
-    ContactAddress.objects.bulk_create(
-        [ContactAddress(contact=contact, value=event.address, kind=kind)], ignore_conflicts=True
-    )
-    address = ContactAddress.objects.get(value=event.address)
-    if address.contact_id != contact.pk:
-        contact.delete()
-    return address
-
-
-def kind_of(value: str) -> AddressKind:
-    """What sort of address this is."""
-    if value.endswith(GROUP_SUFFIX):
-        return AddressKind.GROUP
-    return AddressKind.LID if value.endswith(LID_SUFFIX) else AddressKind.PHONE
 
 
 def _kind(address: ContactAddress) -> ConversationKind:

@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from ..addresses import GROUP_SUFFIXES, LID_SUFFIX
+
 
 class ConsentSource(models.TextChoices):
     MESSAGE = "message", _("a message they sent")
@@ -90,6 +92,13 @@ class AddressKind(models.TextChoices):
     PHONE = "phone", _("phone number")
     GROUP = "group", _("WhatsApp group")
     LID = "lid", _("hidden WhatsApp id")
+
+    @classmethod
+    def of(cls, value: str) -> AddressKind:
+        """What sort of address this is. Channels of many readers are groups to us."""
+        if value.endswith(GROUP_SUFFIXES):
+            return cls.GROUP
+        return cls.LID if value.endswith(LID_SUFFIX) else cls.PHONE
 
 
 class ContactAddress(models.Model):

@@ -10,6 +10,7 @@ from .bell import ring
 from .consent import opt_in, opt_out
 from .door import Draft, Queued, check, queue, queue_many
 from .drain import Drain, Drained, drain, has_work, sweep
+from .places import make_addresses
 from .rules import HOLD_WINDOW, region_of, resolve_sender
 from .steps import KEEP, cancel, edit, mark_arrived, release_held, send_again
 
@@ -25,6 +26,7 @@ __all__ = [
     "drain",
     "edit",
     "has_work",
+    "make_addresses",
     "mark_arrived",
     "opt_in",
     "opt_out",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -204,24 +204,32 @@ def _conversations(places: Sequence[Place]) -> dict[tuple[int, int], Conversatio
 
 
 def _make_addresses(places: Sequence[Place]) -> None:
-    values = sorted({place.value for place in places})
-    if not values:
+    if not places:
         return
-    contacts = Contact.objects.bulk_create([Contact() for _value in values])
+    values = sorted({place.value for place in places})
+    make_addresses(dict.fromkeys(values, ""))
+    found = _addresses(set(values))
+    for place in places:
+        place.address = found[place.value]
+
+
+def make_addresses(names: Mapping[str, str]) -> dict[str, ContactAddress]:
+    """New people with these addresses and names; the rows by address, whoever made them."""
+    contacts = Contact.objects.bulk_create([Contact(name=name[:255]) for name in names.values()])
     ContactAddress.objects.bulk_create(
         [
-            ContactAddress(contact=contact, value=value)
-            for contact, value in zip(contacts, values, strict=True)
+            ContactAddress(contact=contact, value=value, kind=AddressKind.of(value))
+            for contact, value in zip(contacts, names, strict=True)
         ],
         ignore_conflicts=True,
     )
-    found = _addresses(set(values))
-    # A number somebody else added in this moment has its own contact: ours stays without.
+    rows = ContactAddress.objects.filter(value__in=names).select_related("contact")
+    found = {row.value: row for row in rows}
+    # An address somebody else added in this moment has its own contact: ours stays without.
     unused = {contact.pk for contact in contacts} - {row.contact_id for row in found.values()}
     if unused:
         Contact.objects.filter(pk__in=unused, addresses=None).delete()
-    for place in places:
-        place.address = found[place.value]
+    return found
 
 
 def _make_conversations(places: Sequence[Place], by_broadcast: dict[tuple[int, str], bool]) -> None:

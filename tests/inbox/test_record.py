@@ -195,11 +195,14 @@ def test_a_hidden_id_can_be_read_but_not_written_to(sender: Sender) -> None:
 
 
 def test_status_posts_are_dropped_unless_they_are_wanted(sender: Sender, settings: Any) -> None:
-    post = wrote(kind="system", address="", external_data={"ignored": "status"})
+    post = wrote("STOP", address="status@broadcast", external_data={"ignored": "status"})
     done = take(sender, post)
     assert (done.messages, done.problems) == ([], [])
     settings.MESSAGING["KEEP_STATUS_POSTS"] = True
-    assert take(sender, post).problems
+    assert take(sender, post).messages
+    # Nobody can be written to there, so it is no window and no word to us.
+    row = Conversation.objects.get()
+    assert (row.kind, row.window_expires_at, row.address.opted_out_at) == ("group", None, None)
 
 
 # The window

@@ -236,7 +236,7 @@ def test_a_failure_is_tried_again_until_it_works(
         assert post(gateway, path) == 200
         for wait in (30, 60, 120):
             row = the_delivery()
-            assert (row.state, row.error) == ("failed", "RuntimeError")
+            assert (row.state, "RuntimeError" in row.error) == ("failed", True)
             assert row.due_at is not None
             assert inbox.sweep() == 0
             frozen.shift(wait)
