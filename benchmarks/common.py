@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -64,6 +65,29 @@ def run_on(kind: str, script: str, arguments: Sequence[str]) -> int:
         )
         command = [sys.executable, script, "--on", kind, *arguments]
         return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+
+
+def main(
+    script: str, doc: str | None, lines: Sequence[str], run: Callable[[argparse.Namespace], None]
+) -> int:
+    """A benchmark's command line: itself once per database, `run` on the one it was given.
+
+    `run` finds the lines wanted in `only`, the database's kind in `on`.
+    """
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="*", choices=lines, default=[])
+    parser.add_argument("--on", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.only = options.only or list(lines)
+    if not options.on:
+        kinds = ["postgresql", "sqlite"] if options.database == "both" else [options.database]
+        extra = ["--rounds", str(options.rounds), "--only", *options.only]
+        return max(run_on(kind, script, extra) for kind in kinds)
+    setup()
+    run(options)
+    return 0
 
 
 def setup() -> None:

@@ -289,24 +289,11 @@ def post(address: tuple[str, int], path: str, body: bytes) -> int:
 LINES = ("webhook", "statements", "report")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="*", choices=LINES, default=[])
-    parser.add_argument("--on", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if not options.on:
-        kinds = ["postgresql", "sqlite"] if options.database == "both" else [options.database]
-        extra = ["--rounds", str(options.rounds)]
-        extra += ["--only", *options.only] if options.only else []
-        return max(common.run_on(kind, __file__, extra) for kind in kinds)
-    common.setup()
+def run(options: argparse.Namespace) -> None:
     bench = Bench(options.on, options.rounds)
-    for name in options.only or LINES:
+    for name in options.only:
         getattr(bench, name)()
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(common.main(__file__, __doc__, LINES, run))
